@@ -1,0 +1,114 @@
+// The device operations that kernels may use, and the only ones: the GPU's here, the emulator's in cuda/emulator/.
+//
+// A kernel file includes this header first and keeps its code in namespace plumbline::PLUMBLINE_TARGET, so that one
+// program can hold both builds of it. Blocks are one-dimensional, a multiple of 32 threads; barriers and exchanges are
+// reached by every thread of the block or warp.
+#pragma once
+#ifdef PLUMBLINE_EMULATOR
+#include "cuda/emulator/device.h"
+#else
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#define PLUMBLINE_TARGET gpu
+#define PLUMBLINE_KERNEL(max_threads, min_blocks) __global__ void __launch_bounds__(max_threads, min_blocks)
+#define PLUMBLINE_DEVICE __device__ __forceinline__
+#define PLUMBLINE_UNROLL _Pragma("unroll")
+// One struct of static shared memory per kernel; undefined until written.
+#define PLUMBLINE_SHARED(type, name) __shared__ type name
+#define PLUMBLINE_DYNAMIC_SHARED(type, name) \
+  extern __shared__ uint4 name##_bytes[];    \
+  type* const name = reinterpret_cast<type*>(name##_bytes)
+
+namespace plumbline::gpu {
+
+inline constexpr int kWarp = 32;
+
+PLUMBLINE_DEVICE int thread_index() { return int(threadIdx.x); }
+PLUMBLINE_DEVICE int block_index() { return int(blockIdx.x); }
+PLUMBLINE_DEVICE int block_size() { return int(blockDim.x); }
+PLUMBLINE_DEVICE int grid_size() { return int(gridDim.x); }
+
+PLUMBLINE_DEVICE void block_barrier() { __syncthreads(); }
+PLUMBLINE_DEVICE void warp_barrier() { __syncwarp(); }
+
+template <class T>
+PLUMBLINE_DEVICE T shuffle(T x, int lane) {
+  return __shfl_sync(0xffffffffu, x, lane);
+}
+template <class T>
+PLUMBLINE_DEVICE T shuffle_xor(T x, int distance) {
+  return __shfl_xor_sync(0xffffffffu, x, distance);
+}
+
+// N bytes, N = 8 or 16, aligned to N in memory.
+template <int N>
+struct alignas(N) Bits {
+  uint32_t word[N / 4];
+};
+template <int N>
+PLUMBLINE_DEVICE Bits<N> load(const void* address) {
+  return *static_cast<const Bits<N>*>(address);
+}
+template <int N>
+PLUMBLINE_DEVICE void store(void* address, const Bits<N>& x) {
+  *static_cast<Bits<N>*>(address) = x;
+}
+// Likewise of global memory that will not be used again soon.
+template <int N>
+PLUMBLINE_DEVICE Bits<N> load_streaming(const void* address) {
+  if constexpr (N == 16) {
+    const uint4 x = __ldcs(static_cast<const uint4*>(address));
+    return {{x.x, x.y, x.z, x.w}};
+  } else {
+    const uint2 x = __ldcs(static_cast<const uint2*>(address));
+    return {{x.x, x.y}};
+  }
+}
+template <int N>
+PLUMBLINE_DEVICE void store_streaming(void* address, const Bits<N>& x) {
+  if constexpr (N == 16)
+    __stcs(static_cast<uint4*>(address), make_uint4(x.word[0], x.word[1], x.word[2], x.word[3]));
+  else
+    __stcs(static_cast<uint2*>(address), make_uint2(x.word[0], x.word[1]));
+}
+
+// Copies 16 bytes from global to shared memory (zeros unless valid), both aligned to 16. They may be read by the
+// copying thread after the copy_wait that covers their group, by others after a barrier behind it. Before sm_80: a
+// plain copy.
+PLUMBLINE_DEVICE void copy16_async(void* destination, const void* source, bool valid) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  const auto to = static_cast<unsigned>(__cvta_generic_to_shared(destination));
+  const int bytes = valid ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(source), "r"(bytes) : "memory");
+#else
+  *static_cast<uint4*>(destination) = valid ? __ldg(static_cast<const uint4*>(source)) : make_uint4(0, 0, 0, 0);
+#endif
+}
+PLUMBLINE_DEVICE void copy_commit() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int GroupsLeft>
+PLUMBLINE_DEVICE void copy_wait() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(GroupsLeft) : "memory");
+#endif
+}
+
+// What another block of this launch wrote before its memory_fence.
+template <class T>
+PLUMBLINE_DEVICE T load_fresh(const T* address) {
+  return __ldcg(address);
+}
+// The old value.
+PLUMBLINE_DEVICE uint32_t atomic_add(uint32_t* address, uint32_t value) { return atomicAdd(address, value); }
+PLUMBLINE_DEVICE uint64_t atomic_add(uint64_t* address, uint64_t value) {
+  return atomicAdd(reinterpret_cast<unsigned long long*>(address), static_cast<unsigned long long>(value));
+}
+PLUMBLINE_DEVICE void memory_fence() { __threadfence(); }
+
+}  // namespace plumbline::gpu
+#endif

@@ -1,0 +1,36 @@
+// What a backend does: hold the arenas of a plan and run steps. Optimizer stands on this and knows no backend.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "cuda/api/optimizer.h"
+#include "cuda/plan/plan.h"
+
+namespace plumbline {
+
+enum class ArenaKind : uint8_t { state, scratch };
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // One step of every tensor; the pointers were checked. Enqueues only.
+  virtual void step(std::span<const TensorPointers> pointers, Stream stream) = 0;
+  // Group's lr for the steps that follow in stream order.
+  virtual void set_lr(int group, double lr, Stream stream) = 0;
+  // Bytes of an arena to the host and host bytes to the state arena; both wait for the stream.
+  virtual void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const = 0;
+  virtual void write_state(size_t offset, std::span<const std::byte> from, Stream stream) = 0;
+};
+
+// Each takes its arenas from config.memory, or by default from where the backend's memory lies; writes initial_state()
+// and zeroes scratch. The plan must outlive the engine. Throws CudaError where the backend cannot run, std::bad_alloc.
+std::unique_ptr<Engine> make_host_engine(const Plan& plan, const OptimizerConfig& config);
+std::unique_ptr<Engine> make_emulator_engine(const Plan& plan, const OptimizerConfig& config);
+#ifdef PLUMBLINE_HAVE_CUDA
+std::unique_ptr<Engine> make_cuda_engine(const Plan& plan, const OptimizerConfig& config);
+// Why the device cannot be used; empty when it can.
+std::string cuda_unavailable(int device);
+#endif
+
+}  // namespace plumbline

@@ -1,0 +1,98 @@
+// A description of tensors turned into tables: geometry, and where every byte of state and scratch lies. The table
+// entries are plain data, so that kernels read them from device memory.
+#pragma once
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cuda/api/optimizer.h"
+#include "cuda/core/geometry.h"
+#include "cuda/core/step.h"
+
+namespace plumbline {
+
+enum class Path : uint8_t { factored, full };
+
+// Slots of state; a tensor has those whose count is not 0.
+enum class SlotKind : uint8_t { row, col, second_moment };
+constexpr int kSlots = 3;
+std::string_view slot_name(SlotKind kind);
+
+// One slot of a tensor. Offsets are bytes from the start of the state arena, multiples of 16.
+struct SlotPlan {
+  int64_t values = 0;  // count float32 values, or count codes
+  int64_t scales = 0;  // scale_words(storage) float32 per block, blocks of one matrix after the other
+  int64_t count = 0;   // slices x matrix
+  int64_t matrix = 0;  // values per slice: m, n or m n; blocks never cross it
+  int64_t blocks = 0;  // blocks per slice
+  int32_t block = 0;   // values per block
+  Storage storage = Storage::fp32;
+};
+
+// Offsets are bytes from the start of the state or the scratch arena, multiples of 16 (`work` areas: of 256).
+struct TensorPlan {
+  Path path = Path::factored;
+  Type parameter = Type::float32, gradient = Type::float32;
+  Nonfinite nonfinite = Nonfinite::zero;
+  int64_t size = 0;            // elements
+  int64_t slices = 1;          // matrices of the batch
+  int64_t slice = 0;           // elements per matrix
+  int32_t rows = 1, cols = 1;  // factored path only: of one matrix
+  core::Hyper hyper = {};
+
+  // state
+  int64_t lr = 0;     // double: the group's lr
+  int64_t clock = 0;  // core::TensorClock
+  SlotPlan slot[kSlots];
+
+  // scratch that lasts until the tensor's next step
+  int64_t scalars = 0;          // core::StepScalars
+  int64_t row = 0, col = 0;     // float32: R (slices x rows) and C (slices x cols) of this step, unquantized
+  int64_t second_moment = -1;   // float32: V (size), only when it is recorded
+  int64_t nonfinite_count = 0;  // devices: uint64, counted while the gradient is swept; 0 between steps
+  int64_t done = 0;             // uint32 (slices + 1): tiles finished per slice, slices finished; 0 between steps
+
+  // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
+  int64_t parameter_sums = 0;  // double: factored: sum_j p^2 (slices x rows; devices: x panels); full: per tile
+                               // (slices x flat_tiles)
+  int64_t slice_sums = 0;      // double (3 x slices): mean(R); sum u^2; sum p^2
+  int64_t slice_step = 0;      // float32 (slices): k of each slice
+  // factored
+  int32_t strips = 0, strip_rows = 0;       // of one slice
+  int32_t pitch = 0;                        // floats of one row of partials: cols rounded up to kColumnTile
+  int32_t column_tiles = 0, row_tiles = 0;  // per slice
+  int32_t panels = 0;                       // of kPanel columns, per slice
+  int64_t chunk = 0;                        // slices whose partials are in scratch at once
+  int64_t panel_rows = 0;        // devices: float32 (chunk x rows x panels): sum_j g^2 of wide rows, in parts
+  int64_t partial_col = 0;       // float32 (chunk x strips x pitch): sum_i g^2 of a strip
+  int64_t partial_weighted = 0;  // float32 likewise: sum_i g^2/R_i
+  int64_t col_scale = 0;         // float32 (slices x pitch): b_j
+  int64_t norm_tiles = 0;        // double (slices x column_tiles): sum_j (sum_i g^2/R_i)/C_j per tile
+  int64_t row_tile_sums = 0;     // double (slices x row_tiles): sum_i R_i per tile
+  // full
+  int64_t flat_tiles = 0;   // per slice
+  int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile
+};
+static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);
+
+// Tensors [first, last) whose work areas do not overlap.
+struct Wave {
+  int first = 0, last = 0;
+};
+
+struct Plan {
+  std::vector<TensorPlan> tensors;
+  std::vector<std::string> names;  // of the tensors
+  std::vector<Wave> waves;
+  std::vector<double> lr;  // per group; kept as double at the start of the state arena
+  size_t state_bytes = 0, scratch_bytes = 0;
+
+  // Bytes that the state arena starts with: clocks at 0, every slot as zeros are stored. Scratch starts as zeros.
+  std::vector<std::byte> initial_state() const;
+};
+
+// Throws OptionError for shapes, groups or combinations that are not valid.
+Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment);
+
+}  // namespace plumbline

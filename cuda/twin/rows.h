@@ -1,0 +1,44 @@
+// Loops over contiguous values, the host twin's inner work: each becomes vector code and each is one piece of the
+// canonical evaluation order (core/geometry.h), so the compiler's choice of width cannot change a bit.
+#pragma once
+#include <cstdint>
+
+#include "cuda/api/options.h"
+#include "cuda/core/average.h"
+
+namespace plumbline::twin {
+
+// n values of `type` from element `first` on as float32: a pointer into the data itself, or into `buffer`.
+const float* widen_row(const void* data, Type type, int64_t first, int64_t n, float* buffer);
+// Where n parameters are updated, in place or in `buffer`, and the rounding of what was updated there to storage.
+float* open_row(void* data, Type type, int64_t first, int64_t n, float* buffer);
+void close_row(void* data, Type type, int64_t first, int64_t n, const float* buffer);
+
+int64_t count_nonfinite(const float* g, int64_t n);
+// Copies g with every element under the non-finite policy as 0; out may be g.
+void zero_nonfinite(const float* g, float* out, int64_t n);
+
+// s_j = fl(g_j^2)
+void square_row(const float* g, float* s, int64_t n);
+// c += s; w = fma(s, inverse, w)
+void accumulate_row(const float* s, float inverse, float* c, float* w, int64_t n);
+// x += y, both, column by column: one pair of T over strips
+void add_rows(float* c, const float* c_right, float* w, const float* w_right, int64_t n);
+// C_j, then q_j = w_j/C_j and b_j
+void finish_columns(const float* c, const float* w, float rows, const core::Weights<float>& weights, float* col,
+                    double* q, float* scale, int64_t n);
+
+// T over n float32 values; over their doubles; over the doubles of their squares.
+float tree_sum(const float* x, int64_t n);
+double tree_sum_double(const float* x, int64_t n);
+double tree_sum_squares(const float* x, int64_t n);
+
+// p <- p keep - a x b_j, with every stored NaN canonical
+void update_row(float* p, const float* x, const float* b, float a, float keep, int64_t n);
+
+// Full path: v <- average of v and g^2, u = g / sqrt(v).
+void precondition_row(float* v, const float* g, const core::Weights<float>& weights, float* u, int64_t n);
+// p <- p keep - step u
+void update_full_row(float* p, const float* u, float step, float keep, int64_t n);
+
+}  // namespace plumbline::twin

@@ -1,0 +1,19 @@
+// One case from a problem to a verdict: inputs, reference, bounds, subject, comparison - local (each step from the
+// subject's own state) and global (against a reference that runs on from the start without quantization).
+#pragma once
+#include "harness/problem.h"
+#include "harness/result.h"
+#include "harness/subject.h"
+
+namespace plumbline::harness {
+
+struct CaseOptions {
+  std::string suite = "case";
+  bool record_drift = false;  // keep DriftPoints of every step
+};
+
+// Never throws for what a subject does (that is Verdict::error); throws InputError for a problem that cannot be
+// realized.
+CaseResult run_case(const Problem& problem, const Subject& subject, const CaseOptions& options = {});
+
+}  // namespace plumbline::harness

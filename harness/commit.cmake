@@ -1,0 +1,7 @@
+# Writes the commit into a header, at every build, touching it only when it changed.
+execute_process(COMMAND git describe --always --dirty --abbrev=12 WORKING_DIRECTORY ${SOURCE} OUTPUT_VARIABLE commit
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT commit)
+  set(commit unknown)
+endif()
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#define PLUMBLINE_COMMIT \"@commit@\"\n" @ONLY)

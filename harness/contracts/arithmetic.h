@@ -1,0 +1,29 @@
+// How a subject evaluates its sums and averages, as far as error bounds need it: roundings to float32 on the longest
+// path of each expression. The subject states these numbers; tests confirm production's with a scalar that counts.
+#pragma once
+
+namespace plumbline::harness {
+
+struct Arithmetic {
+  int square = 1;         // fl(g^2): 0 where it is exact
+  int row_additions = 0;  // sum_j g^2
+  int col_additions = 0;  // sum_i g^2
+  int average_new = 0;    // from a sum to the new average: / count, + eps1, * w, final addition
+  int average_old = 0;    // from the old average to the new one: 1 - w, product, final addition
+  int full_new = 0;       // the same for V, without the square
+  int full_old = 0;
+  int inverse_row = 0;         // 1/R
+  int weighted_additions = 0;  // sum_i g^2/R_i, product and addition fused or not
+  int row_scale = 0;           // k/sqrt(R), without R's and k's own
+  int col_scale = 0;           // 1/sqrt(C)
+  int step_coefficient = 0;    // k, keep: from double to float32
+  int update = 0;              // x*b and the final addition
+  int decayed = 0;             // p*keep before the final addition
+  int full_update = 0;         // g/sqrt(V)
+  double log2_absolute_ulps = 0;
+  double exp2_ulps = 0;
+  int log_decode = 0;  // each relative to (code - 1) r / 254 + 1
+  int linear_decode = 0;
+};
+
+}  // namespace plumbline::harness

@@ -1,0 +1,160 @@
+// plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous; 2: usage or input error.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <optional>
+
+#include "harness/case.h"
+#include "harness/error.h"
+#include "harness/machine.h"
+#include "harness/runner.h"
+#include "harness/terminal.h"
+
+namespace plumbline::harness {
+namespace {
+
+constexpr int kRed = 1, kUsage = 2;
+
+struct CommonOptions {
+  std::string subject;  // empty: the best one here
+  std::string report = "plumbline-report";
+  bool quiet = false;
+  uint64_t seed = 1;
+  int threads = 0;
+};
+
+void add_common(CLI::App& command, CommonOptions& o) {
+  command.add_option("--subject", o.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
+  command.add_option("--report", o.report, "folder for the reports")->capture_default_str();
+  command.add_option("--threads", o.threads, "cores to use (0: all)")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag("--quiet", o.quiet, "no progress, no summary");
+}
+
+std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
+  if (!o.subject.empty()) return make_subject(o.subject);
+  const std::string why = subject_unavailable("cuda");
+  if (why.empty()) return make_subject("cuda");
+  if (!o.quiet) fmt::print(stderr, "no GPU here ({}): the host twin is the subject\n", why);
+  return make_subject("host");
+}
+
+std::string command_line(int argc, char** argv) {
+  std::string text = "plumbline";
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    text += word.find(' ') == word.npos ? " " + word : " '" + word + "'";
+  }
+  return text;
+}
+
+// Runs planned cases under the reports, the progress line and the summary.
+int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const CommonOptions& o,
+                 const std::string& suite, double budget, const std::string& command) {
+  if (cases.empty()) throw InputError("no cases: the suite, or this shard of it, is empty");
+  RunDescription description = describe_machine(subject.name());
+  description.command = command;
+  description.subject = subject.name();
+  description.suite = suite;
+  description.seed = o.seed;
+
+  std::vector<std::unique_ptr<Listener>> owned;
+  for (const ReportWriter& writer : report_writers()) owned.push_back(writer.make(o.report));
+  auto terminal = std::make_unique<TerminalSummary>(o.report + "/report.html");
+  TerminalSummary& summary_text = *terminal;
+  owned.push_back(std::move(terminal));
+  if (!o.quiet) owned.push_back(std::make_unique<ProgressLine>(stderr));
+  std::vector<Listener*> listeners;
+  for (const auto& listener : owned) listeners.push_back(listener.get());
+
+  const RunSummary summary = run_cases(cases, subject, description, listeners, {budget, o.threads});
+  if (!o.quiet) fmt::print("{}", summary_text.text());
+  return summary.green() ? 0 : kRed;
+}
+
+SuiteSize parse_size(const std::string& name) {
+  if (name == "quick") return SuiteSize::quick;
+  if (name == "full") return SuiteSize::full;
+  if (name == "nightly") return SuiteSize::nightly;
+  throw InputError(fmt::format("suite '{}': expected quick, full or nightly", name));
+}
+
+double parse_budget(const std::string& text) {
+  if (text.empty()) return 0;
+  size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  const std::string unit = text.substr(used);
+  const double scale = unit == "s" || unit.empty() ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (used == 0 || scale == 0 || !(value > 0))
+    throw InputError(fmt::format("budget '{}': expected a time such as 60s, 10m or 2h", text));
+  return value * scale;
+}
+
+int program(int argc, char** argv) {
+  CLI::App app{
+      "Plumbline: does an optimizer kernel compute what it should? Double-precision reference, derived bounds, "
+      "verdicts."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", describe_machine("").version + " (" + describe_machine("").commit + ")");
+
+  CommonOptions common;
+  std::string suite = "full", budget, shard, line;
+  CLI::App* verify = app.add_subcommand("verify", "verify a subject over recorded trainings and generated problems");
+  add_common(*verify, common);
+  verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
+  verify->add_option("--seed", common.seed, "of the generated problems")->capture_default_str();
+  verify->add_option("--budget", budget, "time limit, such as 60s; cases not begun by then are skipped");
+  verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
+
+  CLI::App* one = app.add_subcommand("case", "run one case from the line that a report gives");
+  add_common(*one, common);
+  one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'")->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == int(CLI::ExitCodes::Success)) return app.exit(e);
+    throw InputError(e.what());
+  }
+
+  if (one->parsed()) {
+    const Problem problem = parse_problem(line);
+    const auto subject = choose_subject(common);
+    const CaseResult result = run_case(problem, *subject, {"case", true});
+    fmt::print("{}", describe_case(result));
+    return is_red(result.verdict) ? kRed : 0;
+  }
+
+  const double seconds = parse_budget(budget);
+  const Shard part = shard.empty() ? shard_from_environment() : parse_shard(shard);
+  const SuiteSize size = parse_size(suite);
+  const auto subject = choose_subject(common);
+  std::vector<PlannedCase> cases;
+  for (const CaseSource& source : case_sources())
+    for (PlannedCase& planned : source.plan({size, common.seed, subject->name()})) cases.push_back(std::move(planned));
+  return run_reported(select_shard(std::move(cases), part), *subject, common, suite, seconds, command_line(argc, argv));
+}
+
+}  // namespace
+}  // namespace plumbline::harness
+
+int main(int argc, char** argv) {
+  using namespace plumbline::harness;
+  try {
+    return program(argc, argv);
+  } catch (const InputError& e) {
+    fmt::print(stderr, "plumbline: {}\n", e.what());
+    return kUsage;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "plumbline: {}\n", e.what());
+    return kUsage;
+  }
+}

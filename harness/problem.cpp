@@ -1,0 +1,191 @@
+#include "harness/problem.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <sstream>
+
+#include "harness/error.h"
+
+namespace plumbline::harness {
+namespace {
+
+constexpr std::array<const char*, kStorages> kStorageNames = {"fp32", "al8", "log_u8", "linear_u8"};
+constexpr std::array<const char*, kRegimes> kRegimeNames = {
+    "gaussian", "wide",    "heavy_tail", "sparse_rows", "zero_rows", "constant", "rank_one",
+    "spike",    "growing", "frozen",     "subnormal",   "extreme",   "nonfinite"};
+constexpr std::array<const char*, kFeatures> kFeatureNames = {
+    "clip", "eps1", "eps2", "weight_decay", "relative_step", "scale_parameter", "maximize", "nonfinite", "beta2"};
+
+template <class Enum, size_t N>
+Enum parse_name(std::string_view what, std::string_view text, const std::array<const char*, N>& names) {
+  for (size_t i = 0; i < N; ++i)
+    if (text == names[i]) return static_cast<Enum>(i);
+  throw InputError(fmt::format("{}={}: expected one of {}", what, text, fmt::join(names, ", ")));
+}
+
+using Options = reference::PlumblineOptions;
+const std::vector<reference::OptionRow>& option_rows() {
+  static const auto rows = reference::option_table<Options>();
+  return rows;
+}
+
+template <class Int>
+Int parse_integer(std::string_view what, std::string_view text, Int low, Int high) {
+  Int value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < low || value > high)
+    throw InputError(fmt::format("{}={}: expected an integer in [{}, {}]", what, text, low, high));
+  return value;
+}
+
+std::vector<int64_t> parse_shape(std::string_view text) {
+  std::vector<int64_t> shape;
+  int64_t elements = 1;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('x', at), text.size());
+    shape.push_back(parse_integer<int64_t>("shape", text.substr(at, end - at), 1, int64_t{1} << 32));
+    if (elements > (int64_t{1} << 32) / shape.back())
+      throw InputError(fmt::format("shape={}: expected at most 2^32 elements", text));
+    elements *= shape.back();
+    at = end + 1;
+  }
+  return shape;
+}
+
+const char* known_words() {
+  return "shape, param, grad, storage, block, min_quantized_size, parameter_norm, data, init, trace, tensor, steps, "
+         "seed, focus";
+}
+
+void set_word(Problem& p, std::string_view name, std::string_view value) {
+  constexpr int64_t kMany = int64_t{1} << 40;
+  if (name == "shape") {
+    p.shape = parse_shape(value);
+  } else if (name == "param") {
+    p.parameter = parse_dtype(value);
+  } else if (name == "grad") {
+    p.gradient = parse_dtype(value);
+  } else if (name == "storage") {
+    p.storage = parse_name<Storage>(name, value, kStorageNames);
+  } else if (name == "block") {
+    p.block = parse_integer<int>(name, value, 64, 2048);
+    if ((p.block & (p.block - 1)) != 0)
+      throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", value));
+  } else if (name == "min_quantized_size") {
+    p.min_quantized_size = parse_integer<int64_t>(name, value, 0, kMany);
+  } else if (name == "parameter_norm") {
+    if (value != "fresh" && value != "carried")
+      throw InputError(fmt::format("parameter_norm={}: expected fresh or carried", value));
+    p.carried_norm = value == "carried";
+  } else if (name == "data") {
+    const size_t colon = value.find(':');
+    p.data.regime = parse_name<Regime>(name, value.substr(0, colon), kRegimeNames);
+    if (colon != value.npos) p.data.exponent = parse_integer<int>("data exponent", value.substr(colon + 1), -140, 60);
+  } else if (name == "init") {
+    p.data.parameter_exponent = parse_integer<int>(name, value, -140, 60);
+  } else if (name == "trace") {
+    p.data.trace = value;
+  } else if (name == "tensor") {
+    p.data.tensor = value;
+  } else if (name == "steps") {
+    p.steps = parse_integer<int64_t>(name, value, 1, 1'000'000);
+  } else if (name == "seed") {
+    p.seed = parse_integer<uint64_t>(name, value, 0, std::numeric_limits<uint64_t>::max());
+  } else if (name == "focus") {
+    p.focus.clear();
+    for (size_t at = 0; at <= value.size();) {
+      const size_t end = std::min(value.find(',', at), value.size());
+      p.focus.push_back(parse_name<Feature>("focus", value.substr(at, end - at), kFeatureNames));
+      at = end + 1;
+    }
+  } else {
+    const auto& table = option_rows();
+    if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.name == name; })) {
+      std::string options;
+      for (const auto& row : table) options += fmt::format(", {}", row.name);
+      throw InputError(fmt::format("unknown option '{}': expected one of {}{}", name, known_words(), options));
+    }
+    try {
+      reference::set_option(p.options, name, value);
+    } catch (const std::invalid_argument& e) {
+      throw InputError(e.what());
+    }
+  }
+}
+
+}  // namespace
+
+const char* to_string(Storage storage) { return kStorageNames[static_cast<size_t>(storage)]; }
+const char* to_string(Regime regime) { return kRegimeNames[static_cast<size_t>(regime)]; }
+const char* to_string(Feature feature) { return kFeatureNames[static_cast<size_t>(feature)]; }
+
+int64_t Problem::elements() const {
+  int64_t n = 1;
+  for (int64_t extent : shape) n *= extent;
+  return n;
+}
+
+std::string to_string(const Problem& p) {
+  const Problem defaults;
+  std::string line = fmt::format("shape={}", fmt::join(p.shape, "x"));
+  auto add = [&](bool differs, std::string_view name, const auto& value) {
+    if (differs) line += fmt::format(" {}={}", name, value);
+  };
+  add(p.parameter != defaults.parameter, "param", to_string(p.parameter));
+  add(p.gradient != defaults.gradient, "grad", to_string(p.gradient));
+  add(p.storage != defaults.storage, "storage", to_string(p.storage));
+  add(p.block != defaults.block, "block", p.block);
+  add(p.min_quantized_size != defaults.min_quantized_size, "min_quantized_size", p.min_quantized_size);
+  add(p.carried_norm, "parameter_norm", "carried");
+  for (const auto& row : option_rows()) {
+    const std::string value = reference::get_option(p.options, row.name);
+    add(value != row.default_value, row.name, value);
+  }
+  if (p.data.trace.empty()) {
+    line += fmt::format(" data={}:{} init={}", to_string(p.data.regime), p.data.exponent, p.data.parameter_exponent);
+  } else {
+    line += fmt::format(" trace={} tensor={}", p.data.trace, p.data.tensor);
+  }
+  if (!p.focus.empty()) {
+    std::vector<const char*> names;
+    for (Feature f : p.focus) names.push_back(to_string(f));
+    line += fmt::format(" focus={}", fmt::join(names, ","));
+  }
+  return line + fmt::format(" steps={} seed={}", p.steps, p.seed);
+}
+
+Problem parse_problem(std::string_view line) {
+  Problem problem;
+  std::vector<std::string> seen;
+  std::istringstream words{std::string(line)};
+  for (std::string word; words >> word;) {
+    const size_t equals = word.find('=');
+    if (equals == word.npos || equals == 0 || equals + 1 == word.size())
+      throw InputError(fmt::format("'{}': expected name=value", word));
+    const std::string name = word.substr(0, equals);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      throw InputError(fmt::format("'{}' is given twice", name));
+    seen.push_back(name);
+    set_word(problem, name, std::string_view(word).substr(equals + 1));
+  }
+  validate(problem);
+  return problem;
+}
+
+void validate(const Problem& p) {
+  if (p.shape.empty() || p.elements() < 1) throw InputError("shape: expected at least one element");
+  if (p.parameter == DType::float64 || p.gradient == DType::float64)
+    throw InputError("param, grad: expected f32, bf16 or f16 (f64 is for traces of third parties)");
+  if (p.data.trace.empty() != p.data.tensor.empty()) throw InputError("trace and tensor: expected both or neither");
+  if (p.data.trace.empty() && p.data.regime == Regime::spike && p.steps < 2)
+    throw InputError("data=spike: expected steps >= 2, the spike is in the second");
+  if (p.options.beta2 && p.options.beta2_decay != Options{}.beta2_decay)
+    throw InputError("beta2 and beta2_decay: expected one of them");
+}
+
+}  // namespace plumbline::harness

@@ -1,0 +1,92 @@
+// A case as a value: optimizer options, storage, shape, types, data, steps and seed. It prints itself as one line and
+// parses that line back to an equal value.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/format.h"
+#include "reference/dialects/plumbline.h"
+
+namespace plumbline::harness {
+
+// How second-moment slots are kept between steps.
+enum class Storage : uint8_t { fp32, al8, log_u8, linear_u8 };
+inline constexpr int kStorages = 4;
+const char* to_string(Storage storage);
+
+// Statistics of the gradient.
+enum class Regime : uint8_t {
+  gaussian,     // bell-shaped, one scale
+  wide,         // as gaussian; row and column scales spread over 2^-12 .. 2^12
+  heavy_tail,   // a few elements thousands of times larger
+  sparse_rows,  // nine rows of ten are zero, others in every step, never all
+  zero_rows,    // some rows are zero in every step
+  constant,     // one value
+  rank_one,     // outer product
+  spike,        // one element of the second step 2^10 times larger
+  growing,      // each step 4 times larger than the one before
+  frozen,       // the same gradient in every step
+  subnormal,    // exponents around the smallest numbers of the type
+  extreme,      // exponents from 2^-58 to 2^4 side by side, subnormals, signed zeros
+  nonfinite,    // gaussian; every second step a few NaN, infinities and |g| >= 2^50 (NaN alone where they propagate)
+};
+inline constexpr int kRegimes = 13;
+const char* to_string(Regime regime);
+
+// Where gradients and the initial parameter come from: a generator, or a tensor of a recorded training.
+struct Data {
+  Regime regime = Regime::gaussian;
+  int exponent = -6;            // gradients are about 2^exponent
+  int parameter_exponent = -4;  // initial parameters are about 2^parameter_exponent; one in sixteen is 0
+  std::string trace;            // path of a trace file; empty: generated
+  std::string tensor;           // its tensor
+  bool operator==(const Data&) const = default;
+};
+
+// Options that a case is about. A case in which its feature never acted is vacuous.
+enum class Feature : uint8_t {
+  clip,
+  eps1,
+  eps2,
+  weight_decay,
+  relative_step,
+  scale_parameter,
+  maximize,
+  nonfinite,
+  beta2
+};
+inline constexpr int kFeatures = 9;
+const char* to_string(Feature feature);
+
+struct Problem {
+  reference::PlumblineOptions options;
+  Storage storage = Storage::al8;
+  int block = 2048;
+  int64_t min_quantized_size = 4096;
+  bool carried_norm = false;
+  std::vector<int64_t> shape = {64, 64};
+  DType parameter = DType::float32;
+  DType gradient = DType::float32;
+  Data data;
+  int64_t steps = 3;
+  uint64_t seed = 1;
+  std::vector<Feature> focus;
+
+  bool operator==(const Problem&) const = default;
+  int64_t elements() const;
+  bool factored() const { return options.factored && shape.size() >= 2; }
+  // The storage that its slots really have: fp32 below min_quantized_size.
+  Storage effective_storage() const { return elements() < min_quantized_size ? Storage::fp32 : storage; }
+};
+
+// "shape=37x129 grad=bf16 storage=al8 clip=0.5 steps=3 seed=7": what differs from the defaults, and always shape,
+// steps, seed.
+std::string to_string(const Problem& problem);
+// Throws InputError naming the word, what was expected, and the known names for an unknown one.
+Problem parse_problem(std::string_view line);
+// Throws InputError for an impossible problem (empty tensor, steps < 1, regime that needs more steps, ...).
+void validate(const Problem& problem);
+
+}  // namespace plumbline::harness

@@ -1,0 +1,56 @@
+// Report writers that a program was linked with. The harness knows them only by this list: reports/ registers itself,
+// so that no include runs against the arrows.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/problem.h"
+#include "harness/result.h"
+
+namespace plumbline::harness {
+
+struct ReportWriter {
+  std::string name;
+  // A listener that leaves its files in `folder`. Its begin() throws InputError where the folder cannot be written.
+  std::function<std::unique_ptr<Listener>(const std::filesystem::path& folder)> make;
+};
+
+// Every registered writer, by name.
+const std::vector<ReportWriter>& report_writers();
+
+// A static object of this type registers a writer before main.
+struct RegisterReportWriter {
+  explicit RegisterReportWriter(ReportWriter writer);
+};
+
+// A case that a suite plans.
+struct PlannedCase {
+  Problem problem;
+  std::string suite;  // where it comes from: "traces", "generated", ...
+  bool record_drift = false;
+};
+
+enum class SuiteSize : uint8_t { quick, full, nightly };
+// What a source of cases is asked for.
+struct SuiteRequest {
+  SuiteSize size = SuiteSize::full;
+  uint64_t seed = 1;
+  std::string subject;  // its name only: an emulator gets smaller shapes, the arithmetic is the same
+};
+
+struct CaseSource {
+  std::string name;
+  std::function<std::vector<PlannedCase>(const SuiteRequest& request)> plan;
+};
+
+// Every registered source, by name.
+const std::vector<CaseSource>& case_sources();
+
+struct RegisterCaseSource {
+  explicit RegisterCaseSource(CaseSource source);
+};
+
+}  // namespace plumbline::harness

@@ -1,0 +1,167 @@
+// What judging one case yields, and who may listen to it.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plumbline::harness {
+
+enum class Verdict : uint8_t { pass, marginal, vacuous, skipped, fail, error };
+inline constexpr int kVerdicts = 6;
+const char* to_string(Verdict verdict);
+// marginal and skipped are listed, not red.
+inline bool is_red(Verdict v) { return v == Verdict::vacuous || v == Verdict::fail || v == Verdict::error; }
+
+// Named quantities in the order of the computation: the first one outside its bound names the broken stage.
+enum class Quantity : uint8_t {
+  clock,          // steps taken (exact)
+  nonfinite,      // how many gradient elements fell under the non-finite policy (exact)
+  parameter_rms,  // RMS(p) before the step
+  row,            // R, as the step used it
+  col,            // C
+  second_moment,  // V of the full path
+  update_rms,     // RMS(u) before the clip
+  clip,           // max(1, RMS(u)/d)
+  step_size,      // alpha
+  keep,           // 1 - weight_decay * k
+  row_scale,
+  row_code,
+  row_stored,  // block scales, codes given those scales, decoded values
+  col_scale,
+  col_code,
+  col_stored,
+  second_moment_scale,
+  second_moment_code,
+  second_moment_stored,
+  parameter,
+  row_drift,
+  col_drift,
+  second_moment_drift,
+  parameter_drift,  // global comparison: against the free-running reference
+};
+inline constexpr int kQuantities = static_cast<int>(Quantity::parameter_drift) + 1;
+const char* to_string(Quantity quantity);
+
+// Sizes of the tensor that a case judges, for judging how tight bounds are.
+enum class SizeClass : uint8_t { small, medium, large };  // <= 64, <= 1024, more elements
+inline constexpr int kSizeClasses = 3;
+const char* to_string(SizeClass size);
+SizeClass size_class(int64_t elements);
+// A largest error/bound below this counts as loose.
+double loose_below(SizeClass size);
+
+// Histogram of error/bound over elements: bucket 0 holds exact zeros, then four buckets an octave from 2^-24 up; the
+// last holds everything above 2^6 and whatever is not a number.
+struct RatioHistogram {
+  static constexpr int kBuckets = 122;
+  std::array<uint64_t, kBuckets> count{};
+  double largest = 0;  // +inf where an element was NaN against a number, or exceeded a bound of zero
+
+  void add(double ratio) {
+    if (ratio > largest) largest = ratio;
+    ++count[size_t(bucket_of(ratio))];
+    if (!(ratio >= 0)) largest = std::numeric_limits<double>::infinity();
+  }
+  static int bucket_of(double ratio) {
+    if (ratio == 0) return 0;
+    if (!(ratio > 0 && ratio <= 0x1p6)) return kBuckets - 1;
+    // 2^e (1 + f): quarters of the octave end at 2^(1/4), 2^(1/2), 2^(3/4) and 2; 2^e itself ends the octave below
+    const auto bits = std::bit_cast<uint64_t>(ratio), fraction = bits & 0xfffffffffffffu;
+    const int quarter =
+        (fraction > 0) + (fraction > 0x306fe0a31b715u) + (fraction > 0x6a09e667f3bcdu) + (fraction > 0xae89f995ad3adu);
+    return std::max(1, 4 * (int(bits >> 52) - 1023 + 24) + quarter);
+  }
+  void merge(const RatioHistogram& other);
+  uint64_t total() const;
+  double quantile(double q) const;  // upper edge of the bucket that holds it; 0 when empty
+  static double upper_edge(int bucket);
+};
+
+// The element of one quantity that came nearest to its bound or went furthest beyond it.
+struct WorstElement {
+  int64_t step = 0;
+  int64_t index = 0;  // flat, within the quantity
+  double got = 0;
+  double expected = 0;
+  double bound = 0;  // absolute
+  double ratio = 0;  // error / bound
+};
+
+struct QuantityResult {
+  Quantity quantity{};
+  RatioHistogram ratios;
+  WorstElement worst;
+  uint64_t outside = 0;  // elements outside the bound
+};
+
+// Per step of a recorded training: how far the subject has drifted from the free-running double-precision reference.
+struct DriftPoint {
+  int64_t step = 0;
+  Quantity quantity{};      // one of the *_drift quantities
+  double drift = 0;         // norm of the drift / norm of the reference
+  double quantization = 0;  // the part that the ledger attributes to stored codes, same unit
+  double bound =
+      0;  // derived bound of the part that is neither (largest over elements, relative to the reference's largest)
+};
+
+// Seconds that one case spent where.
+struct CaseTimes {
+  double generate = 0, reference = 0, contract = 0, subject = 0, compare = 0;
+  double total() const { return generate + reference + contract + subject + compare; }
+};
+
+struct CaseResult {
+  std::string line;   // reproduces the case: plumbline case '<line>'
+  std::string suite;  // "traces", "generated", ...
+  std::string subject;
+  Verdict verdict = Verdict::pass;
+  std::string reason;  // for every verdict but pass: one line
+  std::optional<Quantity> first_broken;
+  std::optional<int64_t> first_broken_step;
+  int64_t elements = 0;
+  int64_t steps = 0;
+  std::vector<QuantityResult> quantities;  // only those that were compared, in order
+  std::vector<DriftPoint> drift;           // recorded trainings only
+  // "name=value" of every option value class that this case set, with whether it acted on the result.
+  struct OptionUse {
+    std::string value;
+    bool acted = false;
+  };
+  std::vector<OptionUse> options;
+  CaseTimes times;
+};
+
+// The machine, the build and the command of one run.
+struct RunDescription {
+  std::string version, commit, date;  // ISO 8601, UTC
+  std::string command;
+  std::string subject, suite;
+  uint64_t seed = 0;
+  std::string cpu, os, compiler, flags, build_type;
+  int cores = 0;
+  std::string gpu, gpu_driver, cuda_toolkit, gpu_architecture;  // empty without a GPU
+};
+
+struct RunSummary {
+  std::array<uint64_t, kVerdicts> verdicts{};
+  double seconds = 0;
+  std::vector<std::string> errors;  // of the suite itself, not of a case: red
+  bool green() const;
+  uint64_t cases() const;
+};
+
+// Receives results one at a time (the runner serialises calls).
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual void begin(const RunDescription& run, uint64_t planned_cases) = 0;
+  virtual void on_case(const CaseResult& result) = 0;
+  virtual void end(const RunSummary& summary) = 0;
+};
+
+}  // namespace plumbline::harness

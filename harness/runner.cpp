@@ -1,0 +1,120 @@
+#include "harness/runner.h"
+
+#include <fmt/format.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "harness/case.h"
+#include "harness/error.h"
+
+namespace plumbline::harness {
+namespace {
+
+int parse_int(std::string_view text, const char* what) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw InputError(fmt::format("{}='{}': expected an integer", what, text));
+  return value;
+}
+
+Shard checked(int index, int count, std::string_view text) {
+  if (count < 1 || index < 0 || index >= count)
+    throw InputError(fmt::format("shard '{}': expected i/n with 0 <= i < n", text));
+  return {index, count};
+}
+
+}  // namespace
+
+RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,
+                     std::span<Listener* const> listeners, const RunOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  for (const PlannedCase& planned : cases)
+    validate(planned.problem);  // bad input shows before anything runs or is written
+  for (Listener* listener : listeners) listener->begin(description, cases.size());
+
+  RunSummary summary;
+  std::mutex mutex;
+  std::map<size_t, CaseResult> waiting;  // finished before one that was planned earlier
+  size_t next = 0;
+  std::atomic<size_t> claimed = 0;
+  std::optional<std::string> input_error;
+
+  auto deliver = [&](size_t index, CaseResult result) {
+    const std::lock_guard lock(mutex);
+    waiting.emplace(index, std::move(result));
+    for (auto at = waiting.begin(); at != waiting.end() && at->first == next; at = waiting.erase(at), ++next) {
+      ++summary.verdicts[size_t(at->second.verdict)];
+      for (Listener* listener : listeners) listener->on_case(at->second);
+    }
+  };
+  auto run_one = [&] {
+    const size_t index = claimed++;
+    const PlannedCase& planned = cases[index];
+    CaseResult result;
+    if (options.budget > 0 && seconds() > options.budget) {
+      result.line = to_string(planned.problem);
+      result.suite = planned.suite;
+      result.subject = subject.name();
+      result.verdict = Verdict::skipped;
+      result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
+    } else {
+      try {
+        result = run_case(planned.problem, subject, {planned.suite, planned.record_drift});
+      } catch (const InputError& e) {
+        const std::lock_guard lock(mutex);
+        if (!input_error) input_error = e.what();
+        return;
+      }
+    }
+    deliver(index, std::move(result));
+  };
+
+  std::optional<tbb::global_control> limit;
+  if (options.threads > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, size_t(options.threads));
+  tbb::parallel_for(
+      size_t(0), cases.size(), [&](size_t) { run_one(); }, tbb::simple_partitioner());
+  if (input_error) throw InputError(*input_error);
+
+  summary.seconds = seconds();
+  for (Listener* listener : listeners) listener->end(summary);
+  return summary;
+}
+
+Shard parse_shard(const std::string& text) {
+  const size_t slash = text.find('/');
+  if (slash == std::string::npos) throw InputError(fmt::format("shard '{}': expected i/n with 0 <= i < n", text));
+  return checked(parse_int(std::string_view(text).substr(0, slash), "shard"),
+                 parse_int(std::string_view(text).substr(slash + 1), "shard"), text);
+}
+
+Shard shard_from_environment() {
+  auto variable = [](const char* name) -> std::optional<int> {
+    const char* value = std::getenv(name);
+    return value && *value ? std::optional(parse_int(value, name)) : std::nullopt;
+  };
+  if (const auto count = variable("GTEST_TOTAL_SHARDS"), index = variable("GTEST_SHARD_INDEX"); count && index)
+    return checked(*index, *count, "GTEST_SHARD_INDEX/GTEST_TOTAL_SHARDS");
+  if (const auto count = variable("SLURM_ARRAY_TASK_COUNT"), index = variable("SLURM_ARRAY_TASK_ID"); count && index)
+    return checked(*index - variable("SLURM_ARRAY_TASK_MIN").value_or(0), *count,
+                   "SLURM_ARRAY_TASK_ID/SLURM_ARRAY_TASK_COUNT");
+  return {};
+}
+
+std::vector<PlannedCase> select_shard(std::vector<PlannedCase> cases, Shard shard) {
+  std::vector<PlannedCase> mine;
+  for (size_t i = size_t(shard.index); i < cases.size(); i += size_t(shard.count)) mine.push_back(std::move(cases[i]));
+  return mine;
+}
+
+}  // namespace plumbline::harness

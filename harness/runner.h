@@ -1,0 +1,29 @@
+// Runs planned cases on all cores and hands results, in planned order, to listeners.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "harness/registry.h"
+#include "harness/subject.h"
+
+namespace plumbline::harness {
+
+struct RunOptions {
+  double budget = 0;  // seconds; 0: no limit. Cases not begun by then are reported as skipped
+  int threads = 0;    // 0: all cores
+};
+
+RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,
+                     std::span<Listener* const> listeners, const RunOptions& options = {});
+
+// Cases i of n: every n-th, so that shards are alike. Throws InputError unless 0 <= i < n.
+struct Shard {
+  int index = 0, count = 1;
+};
+Shard parse_shard(const std::string& text);  // "2/8"
+// From GTEST_SHARD_INDEX and GTEST_TOTAL_SHARDS, or Slurm's array variables; the whole where they are not set.
+Shard shard_from_environment();
+std::vector<PlannedCase> select_shard(std::vector<PlannedCase> cases, Shard shard);
+
+}  // namespace plumbline::harness

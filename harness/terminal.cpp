@@ -1,0 +1,121 @@
+#include "harness/terminal.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace plumbline::harness {
+namespace {
+
+constexpr size_t kRedShown = 3;
+
+std::string clock_text(double seconds) { return fmt::format("{}:{:02}", int(seconds) / 60, int(seconds) % 60); }
+
+}  // namespace
+
+ProgressLine::ProgressLine(std::FILE* stream) : stream_(stream), terminal_(isatty(fileno(stream)) == 1) {}
+
+void ProgressLine::begin(const RunDescription&, uint64_t planned_cases) {
+  planned_ = planned_cases;
+  start_ = last_ = std::chrono::steady_clock::now();
+}
+
+void ProgressLine::on_case(const CaseResult& result) {
+  ++done_;
+  red_ += is_red(result.verdict);
+  const auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
+  last_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count(), rate = double(done_) / seconds;
+  const std::string line = fmt::format("\r{}/{} cases  {:.0f}/s  {} left  {} red\x1b[K", done_, planned_, rate,
+                                       clock_text(double(planned_ - done_) / rate), red_);
+  std::fputs(line.c_str(), stream_);
+  std::fflush(stream_);
+}
+
+void ProgressLine::end(const RunSummary&) {
+  if (terminal_) std::fputs("\r\x1b[K", stream_);
+}
+
+void TerminalSummary::begin(const RunDescription& run, uint64_t) { run_ = run; }
+
+void TerminalSummary::on_case(const CaseResult& result) {
+  ++suites_[result.suite];
+  element_steps_ += double(result.elements) * double(result.steps);
+  times_.generate += result.times.generate;
+  times_.reference += result.times.reference;
+  times_.contract += result.times.contract;
+  times_.subject += result.times.subject;
+  times_.compare += result.times.compare;
+  for (const QuantityResult& q : result.quantities) {
+    Largest& l = quantities_[q.quantity][size_t(size_class(result.elements))];
+    l.ratio = std::max(l.ratio, q.ratios.largest);
+    l.elements += q.ratios.total();
+  }
+  if (is_red(result.verdict) && red_.size() < kRedShown)
+    red_.push_back({to_string(result.verdict), result.line, result.reason});
+}
+
+void TerminalSummary::end(const RunSummary& summary) {
+  auto line = [&](const std::string& text) { text_ += text + "\n"; };
+  line(fmt::format("plumbline {} ({})  subject {}{}  suite {}  seed {}", run_.version, run_.commit, run_.subject,
+                   run_.gpu.empty() ? "" : " on " + run_.gpu, run_.suite, run_.seed));
+  std::string suites;
+  for (const auto& [name, count] : suites_) suites += fmt::format("{}{} {}", suites.empty() ? "" : ", ", count, name);
+  line(fmt::format("cases      {} ({}), {:.3g} element-steps, local and global, {:.1f} s", summary.cases(), suites,
+                   element_steps_, summary.seconds));
+  std::string verdicts;
+  for (int v = 0; v < kVerdicts; ++v)
+    verdicts += fmt::format("{}{} {}", v ? "  " : "", to_string(static_cast<Verdict>(v)), summary.verdicts[size_t(v)]);
+  line("verdicts   " + verdicts);
+
+  std::vector<std::pair<double, Quantity>> worst;
+  std::string loose;
+  for (const auto& [quantity, classes] : quantities_) {
+    double largest = 0;
+    for (int c = 0; c < kSizeClasses; ++c) {
+      const Largest& l = classes[size_t(c)];
+      largest = std::max(largest, l.ratio);
+      if (l.elements > 0 && l.ratio < loose_below(static_cast<SizeClass>(c)) && quantity > Quantity::nonfinite)
+        loose += fmt::format("{}{} ({} tensors, {:.3f})", loose.empty() ? "" : ", ", to_string(quantity),
+                             to_string(static_cast<SizeClass>(c)), l.ratio);
+    }
+    worst.emplace_back(largest, quantity);
+  }
+  std::sort(worst.rbegin(), worst.rend());
+  std::string top;
+  for (size_t i = 0; i < std::min<size_t>(4, worst.size()); ++i)
+    top += fmt::format("{}{} {:.3f}", i ? ", " : "", to_string(worst[i].second), worst[i].first);
+  line(fmt::format("bounds     {} quantities, largest error/bound: {}", worst.size(), top));
+  line("loose      " + (loose.empty() ? "none" : loose));
+  const double total = times_.total() > 0 ? times_.total() : 1;
+  line(fmt::format("time       inputs {:.0f}%, reference {:.0f}%, bounds {:.0f}%, subject {:.0f}%, comparison {:.0f}%",
+                   100 * times_.generate / total, 100 * times_.reference / total, 100 * times_.contract / total,
+                   100 * times_.subject / total, 100 * times_.compare / total));
+  for (const Red& red : red_) {
+    line(fmt::format("{:<10} {}", red.verdict, red.reason));
+    line(fmt::format("           plumbline case '{}' --subject {}", red.line, run_.subject));
+  }
+  for (const std::string& error : summary.errors) line("suite      " + error);
+  if (!report_path_.empty()) line("report     " + report_path_);
+  line(summary.green() ? "green" : "red");
+}
+
+std::string describe_case(const CaseResult& result) {
+  std::string out = fmt::format("{}\n{:<22} {:>9} {:>9} {:>10} {:>9}  worst\n", result.line, "quantity", "elements",
+                                "outside", "err/bound", "p99");
+  for (const QuantityResult& q : result.quantities)
+    out += fmt::format(
+        "{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {:.9g} +- {:.2g}\n",
+        to_string(q.quantity), q.ratios.total(), q.outside, q.ratios.largest, q.ratios.quantile(0.99), q.worst.step,
+        q.worst.index, q.worst.got, q.worst.expected, q.worst.bound);
+  std::string acted;
+  for (const auto& use : result.options)
+    acted += fmt::format("{}{}{}", acted.empty() ? "" : ", ", use.value, use.acted ? "" : " (did not act)");
+  out += fmt::format("options: {}\n", acted);
+  out += fmt::format("{}{}{}\n", to_string(result.verdict), result.reason.empty() ? "" : ": ", result.reason);
+  return out;
+}
+
+}  // namespace plumbline::harness

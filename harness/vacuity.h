@@ -1,0 +1,43 @@
+// Could this case have failed? Collects, while a case runs, what a verdict of `vacuous` rests on.
+#pragma once
+#include <array>
+#include <bitset>
+#include <optional>
+#include <string>
+
+#include "harness/contracts/bounds.h"
+#include "harness/problem.h"
+#include "reference/optimizer.h"
+
+namespace plumbline::harness {
+
+class Vacuity {
+ public:
+  explicit Vacuity(const Problem& problem);
+
+  // After the reference's local step: `before` is the state it started from.
+  void observe(int64_t t, const StateBefore& before, const reference::Tensor& gradient,
+               const reference::StepRecord& record, const reference::Tensor& parameter_before,
+               const reference::Tensor& parameter_after, const StepBounds& bounds);
+  void observe_codes(reference::Slot slot, int64_t values, const std::bitset<256>& codes);
+
+  // Why the case was vacuous; empty when it was not.
+  std::optional<std::string> reason() const;
+  bool acted(Feature feature) const { return acted_[size_t(feature)]; }
+
+ private:
+  bool would_notice(Feature feature, int64_t t, const StateBefore& before, const reference::Tensor& gradient,
+                    const reference::StepRecord& record, const reference::Tensor& parameter_before,
+                    const reference::Tensor& parameter_after, const StepBounds& bounds) const;
+  const Problem& problem_;
+  std::array<bool, kFeatures> acted_{};
+  bool idle_noticed_ = false;  // an optimizer that does nothing would have been outside the bounds
+  bool signal_seen_ = false;   // an update larger than its bound, in norm
+  bool varied_ = false;        // outputs neither constant nor mostly zero
+  std::string few_codes_;
+};
+
+// Writes `state` into the reference's slots.
+void set_state(reference::Optimizer& optimizer, const StateBefore& state);
+
+}  // namespace plumbline::harness

@@ -1,0 +1,236 @@
+#include "properties/generated.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <random>
+
+namespace plumbline::properties {
+namespace {
+
+using harness::DType;
+using harness::Feature;
+using harness::Problem;
+using harness::Regime;
+using harness::Storage;
+
+class Draw {
+ public:
+  Draw(uint64_t seed, int index) {
+    std::seed_seq words{uint32_t(seed), uint32_t(seed >> 32), uint32_t(index)};
+    engine_.seed(words);
+  }
+  int below(int n) { return int(engine_() % uint64_t(n)); }
+  int between(int low, int high) { return low + below(high - low + 1); }
+  bool one_in(int n) { return below(n) == 0; }
+  template <class T>
+  T of(std::initializer_list<T> values) {
+    return values.begin()[below(int(values.size()))];
+  }
+  uint64_t seed() { return engine_() >> 32; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+int64_t elements_of(const std::vector<int64_t>& shape) {
+  int64_t n = 1;
+  for (const int64_t e : shape) n *= e;
+  return n;
+}
+
+// Hard edges: one row, one column, primes, block and tile sizes +- 1, batches, vectors.
+std::vector<int64_t> draw_shape(Draw& d, int64_t largest) {
+  auto extent = [&](int kind) -> int64_t {
+    switch (kind) {
+      case 0:
+        return d.between(1, 8);
+      case 1:
+        return d.of<int64_t>({7, 13, 31, 37, 61, 127, 131});
+      case 2:
+        return d.of<int64_t>({15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129});
+      default:
+        return d.between(9, 200);
+    }
+  };
+  for (;;) {
+    std::vector<int64_t> shape;
+    switch (d.below(12)) {
+      case 0:
+        shape = {1, extent(d.below(4))};
+        break;
+      case 1:
+        shape = {extent(d.below(4)), 1};
+        break;
+      case 2:
+        shape = {extent(d.below(3))};
+        break;
+      case 3:
+        shape = {d.of<int64_t>({1, 2, 63, 64, 65, 2047, 2048, 2049, 4096, 5000})};
+        break;
+      case 4:
+        shape = {d.between(2, 6), extent(0), extent(d.below(3))};
+        break;
+      case 5:
+        shape = {d.between(1, 3), d.between(1, 3), extent(0), extent(0)};
+        break;
+      case 6:
+        shape = {d.of<int64_t>({1023, 1024, 1025, 1030, 2049}), extent(0)};
+        break;
+      case 7:
+        shape = {extent(0), d.of<int64_t>({1023, 1025, 2049, 4097})};
+        break;
+      case 8:
+        shape = {extent(3), extent(3)};
+        break;
+      default:
+        shape = {extent(d.below(4)), extent(d.below(4))};
+        break;
+    }
+    if (elements_of(shape) <= largest) return shape;
+  }
+}
+
+// Regimes in which a storage keeps something to judge: a fixed floor of 2^-126 or an even grid from zero needs spread,
+// or the lack of it, to use more than a code or two.
+Regime draw_regime(Draw& d, Storage storage, DType gradient, bool many_rows) {
+  if (gradient == DType::float16) {  // a narrow range: nothing that leaves 2^-24 .. 2^16
+    if (storage == Storage::log_u8) return Regime::heavy_tail;
+    return d.of({Regime::gaussian, Regime::heavy_tail, Regime::spike, Regime::growing, Regime::frozen});
+  }
+  switch (storage) {
+    case Storage::log_u8:
+      return d.of({Regime::wide, Regime::wide, Regime::extreme});
+    case Storage::linear_u8:
+      return d.of({Regime::gaussian, Regime::growing, Regime::frozen, Regime::gaussian});
+    case Storage::al8:
+      return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail,
+                   many_rows ? Regime::sparse_rows : Regime::gaussian, many_rows ? Regime::zero_rows : Regime::wide,
+                   Regime::rank_one, Regime::spike, Regime::growing, Regime::frozen, Regime::extreme});
+    case Storage::fp32:
+      break;
+  }
+  return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail, many_rows ? Regime::sparse_rows : Regime::gaussian,
+               many_rows ? Regime::zero_rows : Regime::wide, Regime::rank_one, Regime::spike, Regime::growing,
+               Regime::frozen, Regime::extreme, Regime::constant, Regime::subnormal});
+}
+
+// Sets what the feature needs to act beyond every bound.
+void aim(Problem& p, Feature feature, Draw& d) {
+  auto& o = p.options;
+  p.focus = {feature};
+  switch (feature) {
+    case Feature::clip:
+      o.clip = d.of({0.25, 0.5});
+      if (p.data.regime == Regime::sparse_rows) p.data.regime = Regime::gaussian;  // few rows, small RMS(u)
+      break;
+    case Feature::eps1:
+      o.eps1 = d.of({0x1p-14, 0x1p-10, 1e-4});
+      p.data.exponent = -6;
+      break;
+    case Feature::eps2:
+      o.scale_parameter = true;
+      p.data.parameter_exponent = -14;
+      o.eps2 = d.of({1e-3, 1e-2});
+      break;
+    case Feature::weight_decay:
+      o.weight_decay_by = d.of({reference::DecayScale::step_size, reference::DecayScale::lr});
+      o.lr = 1e-2;
+      o.scale_parameter = true;
+      o.weight_decay = o.weight_decay_by == reference::DecayScale::lr ? 10 : 20;
+      break;
+    case Feature::relative_step:
+      o.relative_step = true;
+      o.weight_decay = 0;
+      o.lr = d.of({0.9, 3.0});
+      p.steps = std::max<int64_t>(p.steps, 2);
+      break;
+    case Feature::scale_parameter:
+      o.scale_parameter = true;
+      break;
+    case Feature::maximize:
+      o.maximize = true;
+      break;
+    case Feature::beta2:
+      o.beta2 = d.of({0.9, 0.99, 0.999});
+      o.beta2_decay = reference::PlumblineOptions{}.beta2_decay;
+      p.steps = std::max<int64_t>(p.steps, 2);
+      break;
+    case Feature::nonfinite:
+      p.data.regime = Regime::nonfinite;
+      if (p.storage == Storage::log_u8) p.storage = Storage::al8;  // one scale of data: one code of a fixed grid
+      o.nonfinite = d.of({reference::Nonfinite::zero, reference::Nonfinite::skip, reference::Nonfinite::propagate});
+      p.steps = std::max<int64_t>(p.steps, 3);
+      break;
+  }
+}
+
+Problem generate(uint64_t seed, int index, int64_t largest) {
+  Draw d(seed, index);
+  Problem p;
+  p.seed = d.seed();
+  p.shape = draw_shape(d, largest);
+  p.parameter = d.of({DType::float32, DType::float32, DType::bfloat16, DType::float16});
+  p.gradient = d.of({DType::float32, DType::float32, DType::bfloat16, DType::float16});
+  p.storage = d.of({Storage::fp32, Storage::al8, Storage::al8, Storage::log_u8, Storage::linear_u8});
+  p.block = d.of({2048, 2048, 64, 128, 256, 512, 1024});
+  p.min_quantized_size = d.one_in(8) ? 4096 : 1;
+  p.steps = d.one_in(16) ? 12 : d.between(1, 4);
+  p.carried_norm = d.one_in(4);
+
+  auto& o = p.options;
+  o.factored = !d.one_in(4);
+  o.lr = d.of({3e-3, 1e-2, 1e-1});
+  o.clip = d.of({0.0, 0.5, 1.0, 1.0});
+  o.scale_parameter = !d.one_in(3);
+  o.beta2_decay = d.of({-0.8, -0.8, -0.5, -1.0});
+  if (o.beta2_decay == -1.0) o.eps1 = 1e-25;  // the library wants eps1 w_t >= 2^-126 at every step up to 2^31
+  if (d.one_in(6)) o.weight_decay = d.of({0.1, 1.0});
+  if (d.one_in(8)) o.maximize = true;
+  if (!o.scale_parameter) p.data.parameter_exponent = -7;  // so that a step of lr shows in 16 bits
+
+  const int64_t rows = p.elements() / p.shape.back();
+  p.data.exponent = d.between(-10, -3);
+  p.data.regime = draw_regime(d, p.effective_storage(), p.gradient, p.shape.size() >= 2 && rows >= 16);
+  if (p.data.regime == Regime::extreme && p.elements() < 16)
+    p.data.regime = Regime::gaussian;  // may be nothing but zeros
+  if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
+  if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
+    o.eps1 = 0x1p-100;
+    o.beta2_decay = -0.8;
+    o.scale_parameter = false;
+    o.lr = 1;
+    o.weight_decay = 0;
+    p.parameter = DType::float32;
+    p.gradient = DType::float32;
+    p.data.parameter_exponent = -75;
+    return p;
+  }
+  if (!d.one_in(3)) aim(p, static_cast<Feature>(d.below(harness::kFeatures)), d);
+  // In a 16-bit type a few elements may all round to where they were.
+  if (p.elements() < 256) p.parameter = DType::float32;
+  return p;
+}
+
+std::vector<harness::PlannedCase> plan(const harness::SuiteRequest& request) {
+  const bool emulator = request.subject == "emulator";
+  const int count = request.size == harness::SuiteSize::quick  ? (emulator ? 300 : 1200)
+                    : request.size == harness::SuiteSize::full ? (emulator ? 2000 : 6000)
+                                                               : 1'000'000;
+  std::vector<harness::PlannedCase> cases;
+  for (Problem& p : generate_problems(request.seed, count, emulator ? 4096 : 1 << 16))
+    cases.push_back({std::move(p), "generated", false});
+  return cases;
+}
+
+const harness::RegisterCaseSource kRegistration({"generated", plan});
+
+}  // namespace
+
+std::vector<Problem> generate_problems(uint64_t seed, int count, int64_t largest) {
+  std::vector<Problem> problems;
+  problems.reserve(size_t(count));
+  for (int i = 0; i < count; ++i) problems.push_back(generate(seed, i, largest));
+  return problems;
+}
+
+}  // namespace plumbline::properties

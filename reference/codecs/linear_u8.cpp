@@ -1,0 +1,30 @@
+#include "reference/codecs/linear_u8.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace plumbline::reference {
+
+LinearU8::Scale LinearU8::scale_of(std::span<const double> values) {
+  double largest = kSmallestScale;
+  for (const double v : values) {
+    if (!std::isfinite(v) || v < 0) return {std::numeric_limits<double>::quiet_NaN()};
+    largest = std::max(largest, v);
+  }
+  return {largest};
+}
+
+double LinearU8::decode(uint8_t code, Scale scale) { return code * scale.scale / kSteps; }
+
+double LinearU8::unrounded_code(double value, Scale scale) { return kSteps * value / scale.scale; }
+
+uint8_t LinearU8::encode(double value, Scale scale) {
+  const double code = unrounded_code(value, scale);
+  if (std::isnan(code)) return 0;
+  return static_cast<uint8_t>(std::clamp(std::nearbyint(code), 0.0, 255.0));
+}
+
+double LinearU8::half_step(double, Scale scale) { return scale.scale / (2 * kSteps); }
+
+}  // namespace plumbline::reference

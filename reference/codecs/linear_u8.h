@@ -1,0 +1,31 @@
+// linear_u8, even 8-bit codes from 0 to the block's largest value:
+//   scale = max(v), at least 1e-12; code = round_even(255 v/scale); decoded code scale/255; non-finite: scale = NaN
+#pragma once
+#include <cstdint>
+#include <span>
+
+namespace plumbline::reference {
+
+// Stored as one float32.
+struct LinearScale {
+  double scale = 1e-12;
+
+  LinearScale stored() const { return {static_cast<float>(scale)}; }  // rounded to nearest
+  bool operator==(const LinearScale&) const = default;
+};
+
+struct LinearU8 {
+  using Scale = LinearScale;
+  static constexpr int kSteps = 255;
+  static constexpr double kSmallestScale = 1e-12;
+
+  static Scale scale_of(std::span<const double> values);  // unrounded
+  static double decode(uint8_t code, Scale scale);
+  // 255 v/scale before rounding and clamp; NaN where the block decodes to NaN.
+  static double unrounded_code(double value, Scale scale);
+  static uint8_t encode(double value, Scale scale);
+  // Largest |decode(encode(v)) - v| for 0 <= v <= scale.
+  static double half_step(double value, Scale scale);
+};
+
+}  // namespace plumbline::reference

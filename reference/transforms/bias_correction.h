@@ -1,0 +1,20 @@
+// u <- u sqrt(1 - W_t)/(1 - beta1^t), W_t the product of all 1 - w_s: beta2^t, or 0 where w_1 = 1; the step size
+// alpha_t takes the same factor.                                   [Kingma & Ba 2015, sec. 2]
+#pragma once
+#include <optional>
+
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+class BiasCorrection final : public Transform {
+ public:
+  explicit BiasCorrection(double beta1, std::optional<double> beta2 = std::nullopt) : beta1_(beta1), beta2_(beta2) {}
+  void apply(Step& step) override;
+
+ private:
+  double beta1_;
+  std::optional<double> beta2_;  // none: a schedule that begins with w_1 = 1
+};
+
+}  // namespace plumbline::reference

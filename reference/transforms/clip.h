@@ -1,0 +1,20 @@
+// u <- u / max(1, RMS(u)/d)                                  [Shazeer & Stern 2018, alg. 4, update clipping]
+#pragma once
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+// Whose RMS decides: the update's as it comes, or as it was before the limiter.
+enum class ClipOn : uint8_t { update, before_limiter };
+
+class ClipByRms final : public Transform {
+ public:
+  explicit ClipByRms(double threshold, ClipOn on = ClipOn::update) : threshold_(threshold), on_(on) {}  // d > 0
+  void apply(Step& step) override;
+
+ private:
+  double threshold_;
+  ClipOn on_;
+};
+
+}  // namespace plumbline::reference

@@ -1,0 +1,17 @@
+// Decay with the update: u <- u + lambda p
+#pragma once
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+class CoupledDecay final : public Transform {
+ public:
+  explicit CoupledDecay(double weight_decay) : weight_decay_(weight_decay) {}
+  void apply(Step& step) override;
+
+ private:
+  double weight_decay_;  // lambda
+  Tensor update_;
+};
+
+}  // namespace plumbline::reference

@@ -1,0 +1,25 @@
+#include "reference/transforms/limiter.h"
+
+#include <cmath>
+
+namespace plumbline::reference {
+
+double Limiter::limit(int64_t t, double norm) {
+  double& previous = previous_norm_.data[0];
+  double limiter = 1;
+  if (t > 1 && !(previous < options_.record_below)) {
+    const double threshold = 1 + options_.margin;
+    const double growth = norm / (previous + 1e-8);
+    limiter = growth <= threshold ? 1 : growth / threshold;  // NaN stays NaN
+  }
+  previous = norm / limiter;
+  return limiter;
+}
+
+void Limiter::apply(Step& step) {
+  const double update_rms = step.update_rms();
+  step.rms_before_limiter = update_rms;
+  step.scale /= limit(step.t, update_rms * std::sqrt(static_cast<double>(step.update().size())));
+}
+
+}  // namespace plumbline::reference

@@ -1,0 +1,28 @@
+// Norm-growth limiter: with nu = |u|, nu' the previous one,
+//   l = max(nu/(nu' + 1e-8), 1 + gamma)/(1 + gamma);  u <- u/l;  nu' <- nu/l
+// The first step only records.                             [Chen et al. 2024, Fira, eq. 9]
+#pragma once
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+struct LimiterOptions {
+  double margin = 0.01;     // gamma
+  double record_below = 0;  // a previous norm below this only records, as the first step does
+};
+
+class Limiter final : public Transform {
+ public:
+  explicit Limiter(const LimiterOptions& options = {}) : options_(options), previous_norm_({1}) {}
+  void apply(Step& step) override;
+  Tensor* state(Slot slot) override { return slot == Slot::previous_norm ? &previous_norm_ : nullptr; }
+
+  // l for a norm at step t; records it.
+  double limit(int64_t t, double norm);
+
+ private:
+  LimiterOptions options_;
+  Tensor previous_norm_;  // (1): nu'
+};
+
+}  // namespace plumbline::reference

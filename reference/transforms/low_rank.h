@@ -1,0 +1,35 @@
+// Statistics in the space of a projected gradient, and what full-rank updates are made of them: the normalised
+// low-rank gradient N_low and the scaling s = |N_low|/(|G_low| + 1e-8), per channel or for the tensor.
+//                                                            [Zhu et al. 2024, APOLLO, alg. 1]
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "reference/transform.h"
+#include "reference/transforms/projection.h"
+
+namespace plumbline::reference {
+
+enum class ScaleType : uint8_t { channel, tensor };
+
+class LowRank {
+ public:
+  // `chain` acts on G_low and leaves N_low; its state appears under the low_rank slots.
+  LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain);
+
+  void run(Step& step);  // fills the rest
+  // out = s (.) x, x of the gradient's shape
+  void scale_channels(ScaleType type, const Tensor& x, Tensor& out) const;
+
+  const Projection& projection() const { return projection_; }
+  const Tensor& gradient() const { return gradient_; }      // G_low
+  const Tensor& normalised() const { return normalised_; }  // N_low
+  Tensor* state(Slot slot);
+
+ private:
+  Projection projection_;
+  std::vector<std::unique_ptr<Transform>> chain_;
+  Tensor gradient_, normalised_;
+};
+
+}  // namespace plumbline::reference

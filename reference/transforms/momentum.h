@@ -1,0 +1,19 @@
+// M <- beta1 M + (1 - beta1) x, of the update so far: the gradient at the head of a chain, the update further down; M
+// becomes the update                                          [Kingma & Ba 2015, alg. 1; Luo et al. 2023, alg. 2]
+#pragma once
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+class Momentum final : public Transform {
+ public:
+  Momentum(const Shape& shape, double beta1) : beta1_(beta1), momentum_(shape) {}
+  void apply(Step& step) override;
+  Tensor* state(Slot slot) override { return slot == Slot::momentum ? &momentum_ : nullptr; }
+
+ private:
+  double beta1_;
+  Tensor momentum_;  // M
+};
+
+}  // namespace plumbline::reference

@@ -1,0 +1,41 @@
+// Low-rank projection of a matrix G (m x n), read as first axis x rest:
+//   m >= n:  G_low = G P^T (m x r), P r x n;  back(L) = alpha L P
+//   m <  n:  G_low = P^T G (r x n), P m x r;  back(L) = alpha P L
+//                                                            [Zhao et al. 2024, GaLore, sec. 4; Zhu et al. 2024,
+//                                                            APOLLO]
+#pragma once
+#include <functional>
+
+#include "reference/transform.h"
+
+namespace plumbline::reference {
+
+// Makes P at a refresh, of the shape that `projection` has; `count` refreshes came before.
+using ProjectionSource = std::function<void(ConstMatrixMap gradient, int64_t count, MatrixMap projection)>;
+
+struct ProjectionOptions {
+  int64_t rank = 1;
+  int64_t refresh_every = 200;  // P is new at steps 1, 1 + refresh_every, ...
+  double alpha = 1;             // scale of the way back
+  ProjectionSource source;      // none: P is what was put into its slot
+};
+
+class Projection {
+ public:
+  Projection(const Shape& shape, ProjectionOptions options);
+
+  void refresh(int64_t t, const Tensor& gradient);
+  void project(const Tensor& gradient, Tensor& low) const;  // low has the low shape
+  void back(const Tensor& low, Tensor& full) const;         // overwrites full
+
+  bool right() const { return rows_ >= cols_; }  // P on the right: channels are rows, else columns
+  Shape low_shape() const;
+  Tensor& matrix() { return projection_; }
+
+ private:
+  ProjectionOptions options_;
+  int64_t rows_, cols_;
+  Tensor projection_;  // P
+};
+
+}  // namespace plumbline::reference

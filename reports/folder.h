@@ -1,0 +1,23 @@
+// One run's report: report.json, junit.xml, report.md and report.html in a folder, written together at the end.
+#pragma once
+#include <filesystem>
+
+#include "harness/result.h"
+#include "reports/summary.h"
+
+namespace plumbline::reports {
+
+class ReportFolder final : public harness::Listener {
+ public:
+  explicit ReportFolder(std::filesystem::path folder);
+  // Throws harness::InputError where the folder cannot be written; nothing is left in it before end().
+  void begin(const harness::RunDescription& run, uint64_t planned_cases) override;
+  void on_case(const harness::CaseResult& result) override;
+  void end(const harness::RunSummary& summary) override;
+
+ private:
+  std::filesystem::path folder_;
+  Summary summary_;
+};
+
+}  // namespace plumbline::reports

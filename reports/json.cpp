@@ -1,0 +1,203 @@
+#include "reports/json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "reports/drift_plot.h"
+
+namespace plumbline::reports {
+namespace {
+
+using nlohmann::ordered_json;
+
+// JSON has no infinities and no NaN: they are strings.
+ordered_json number(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return value;
+}
+
+ordered_json run_json(const harness::RunDescription& run) {
+  return {{"version", run.version},
+          {"commit", run.commit},
+          {"date", run.date},
+          {"command", run.command},
+          {"subject", run.subject},
+          {"suite", run.suite},
+          {"seed", run.seed},
+          {"cpu", run.cpu},
+          {"cores", run.cores},
+          {"os", run.os},
+          {"compiler", run.compiler},
+          {"flags", run.flags},
+          {"build_type", run.build_type},
+          {"gpu", run.gpu},
+          {"gpu_driver", run.gpu_driver},
+          {"cuda_toolkit", run.cuda_toolkit},
+          {"gpu_architecture", run.gpu_architecture}};
+}
+
+template <class Counts>
+ordered_json by_verdict(const Counts& counts) {
+  ordered_json out = ordered_json::object();
+  for (int v = 0; v < harness::kVerdicts; ++v) out[to_string(static_cast<harness::Verdict>(v))] = counts[v];
+  return out;
+}
+
+ordered_json outcome_json(const Summary& s) {
+  return {{"green", s.outcome.green()},
+          {"planned", s.planned},
+          {"cases", s.outcome.cases()},
+          {"seconds", s.outcome.seconds},
+          {"verdicts", by_verdict(s.outcome.verdicts)},
+          {"errors", s.outcome.errors}};
+}
+
+ordered_json worst_json(const harness::WorstElement& w) {
+  return {{"step", w.step},           {"index", w.index},
+          {"got", number(w.got)},     {"expected", number(w.expected)},
+          {"bound", number(w.bound)}, {"ratio", number(w.ratio)}};
+}
+
+ordered_json histogram_json(const harness::RatioHistogram& ratios) {
+  ordered_json out = ordered_json::array();
+  for (int bucket = 0; bucket < harness::RatioHistogram::kBuckets; ++bucket) {
+    if (ratios.count[bucket] != 0) out.push_back({bucket, ratios.count[bucket]});
+  }
+  return out;
+}
+
+ordered_json quantity_json(harness::Quantity quantity, harness::SizeClass size, const QuantitySize& q) {
+  ordered_json worst = worst_json(q.worst);
+  worst["line"] = q.worst_line;
+  return {{"quantity", to_string(quantity)},
+          {"size", to_string(size)},
+          {"cases", q.cases},
+          {"elements", q.ratios.total()},
+          {"outside", q.outside},
+          {"median", number(q.quantile(0.5))},
+          {"p99", number(q.quantile(0.99))},
+          {"max", number(q.ratios.largest)},
+          {"loose_below", harness::loose_below(size)},
+          {"loose", is_loose(q, size)},
+          {"exact", q.exact()},
+          {"worst", std::move(worst)},
+          {"histogram", histogram_json(q.ratios)}};
+}
+
+ordered_json times_json(const harness::CaseTimes& t) {
+  return {{"generate", t.generate},
+          {"reference", t.reference},
+          {"contract", t.contract},
+          {"subject", t.subject},
+          {"compare", t.compare}};
+}
+
+ordered_json drift_json(const harness::CaseResult& result) {
+  ordered_json out = {{"line", result.line}, {"suite", result.suite}, {"subject", result.subject}};
+  for (const DriftSeries& series : split_drift(result.drift)) {
+    ordered_json one = {{"quantity", to_string(series.quantity)}};
+    for (const auto& point : series.points) {
+      one["step"].push_back(point.step);
+      one["drift"].push_back(number(point.drift));
+      one["quantization"].push_back(number(point.quantization));
+      one["bound"].push_back(number(point.bound));
+    }
+    out["series"].push_back(std::move(one));
+  }
+  return out;
+}
+
+ordered_json entry_json(const CaseEntry& c) {
+  ordered_json out = {{"line", c.line}, {"suite", c.suite}, {"subject", c.subject}, {"verdict", to_string(c.verdict)}};
+  if (!c.reason.empty()) out["reason"] = c.reason;
+  if (c.first_broken) out["first_broken"] = to_string(*c.first_broken);
+  if (c.first_broken_step) out["first_broken_step"] = *c.first_broken_step;
+  if (c.ratio != CaseEntry::kNone) out["ratio"] = number(c.ratio);
+  out["elements"] = c.elements;
+  out["steps"] = c.steps;
+  out["seconds"] = c.seconds;
+  return out;
+}
+
+ordered_json detail_json(const harness::CaseResult& r) {
+  ordered_json out = {{"line", r.line}, {"suite", r.suite}, {"subject", r.subject}, {"verdict", to_string(r.verdict)}};
+  out["quantities"] = ordered_json::array();
+  for (const auto& q : r.quantities) {
+    out["quantities"].push_back({{"quantity", to_string(q.quantity)},
+                                 {"elements", q.ratios.total()},
+                                 {"outside", q.outside},
+                                 {"max", number(q.ratios.largest)},
+                                 {"worst", worst_json(q.worst)}});
+  }
+  out["options"] = ordered_json::array();
+  for (const auto& use : r.options) out["options"].push_back({{"value", use.value}, {"acted", use.acted}});
+  out["times"] = times_json(r.times);
+  return out;
+}
+
+// One member a line and one list entry a line: the file can be read by eye, and 1e5 cases never form one tree in
+// memory.
+class Document {
+ public:
+  void member(std::string_view name, const ordered_json& value) {
+    key(name);
+    text_ += dump(value);
+  }
+  template <class List, class ToJson>
+  void list(std::string_view name, const List& entries, ToJson to_json) {
+    key(name);
+    text_ += '[';
+    const char* separator = "\n";
+    for (const auto& entry : entries) {
+      text_ += separator;
+      text_ += "  " + dump(to_json(entry));
+      separator = ",\n";
+    }
+    text_ += "\n ]";
+  }
+  std::string finish() && { return std::move(text_) + "\n}\n"; }
+
+ private:
+  static std::string dump(const ordered_json& value) {
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  }
+  void key(std::string_view name) {
+    text_ += text_.size() > 1 ? ",\n " : "\n ";
+    text_ += '"' + std::string(name) + "\": ";
+  }
+  std::string text_ = "{";
+};
+
+}  // namespace
+
+std::string write_json(const Summary& s) {
+  std::vector<ordered_json> quantities;
+  for (int q = 0; q < harness::kQuantities; ++q) {
+    for (int size = 0; size < harness::kSizeClasses; ++size) {
+      if (s.quantities[q][size].empty()) continue;
+      quantities.push_back(quantity_json(static_cast<harness::Quantity>(q), static_cast<harness::SizeClass>(size),
+                                         s.quantities[q][size]));
+    }
+  }
+  const auto same = [](const ordered_json& value) -> const ordered_json& { return value; };
+  Document document;
+  document.member("schema", "plumbline-report/1");
+  document.member("run", run_json(s.run));
+  document.member("outcome", outcome_json(s));
+  document.member("times", times_json(s.times));
+  document.list("quantities", quantities, same);
+  document.list("options", s.options, [](const auto& option) {
+    return ordered_json{{"value", option.first},
+                        {"cases", by_verdict(option.second.cases)},
+                        {"acted", by_verdict(option.second.acted)}};
+  });
+  document.list("worst", s.worst.kept(), detail_json);
+  document.list("red", s.red.kept(), detail_json);
+  document.list("drift", s.drift, drift_json);
+  document.list("cases", s.cases, entry_json);
+  return std::move(document).finish();
+}
+
+}  // namespace plumbline::reports

@@ -1,0 +1,103 @@
+#include "reports/markdown.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "reports/text.h"
+
+namespace plumbline::reports {
+namespace {
+
+constexpr size_t kRedShown = 20;
+constexpr size_t kWorstShown = 5;
+
+std::string verdict_table(const Summary& s) {
+  std::string head = "|", rule = "|", row = "|";
+  for (int v = 0; v < harness::kVerdicts; ++v) {
+    head += fmt::format(" {} |", to_string(static_cast<harness::Verdict>(v)));
+    rule += "---:|";
+    row += fmt::format(" {} |", format_count(s.outcome.verdicts[v]));
+  }
+  return head + "\n" + rule + "\n" + row + "\n";
+}
+
+std::string red_table(const Summary& s) {
+  std::string out = "\n## Red cases\n\n| verdict | first outside | reason | reproduce |\n|---|---|---|---|\n";
+  auto to = std::back_inserter(out);
+  size_t shown = 0;
+  for (const auto& c : s.red.kept()) {
+    if (shown == kRedShown) break;
+    ++shown;
+    fmt::format_to(to, "| {} | {} | {} | {} |\n", to_string(c.verdict),
+                   c.first_broken ? to_string(*c.first_broken) : "", markdown_text(c.reason),
+                   markdown_code(case_command(c.line)));
+  }
+  if (s.red_cases() > shown) fmt::format_to(to, "\n{} more are in report.json.\n", format_count(s.red_cases() - shown));
+  return out;
+}
+
+std::string quantity_table(const Summary& s) {
+  std::string out =
+      "\n## Error / bound\n\n| quantity | tensors | elements | median | p99 | max | "
+      "|\n|---|---|---:|---:|---:|---:|---|\n";
+  auto to = std::back_inserter(out);
+  for (int i = 0; i < harness::kQuantities; ++i) {
+    for (int j = 0; j < harness::kSizeClasses; ++j) {
+      const QuantitySize& q = s.quantities[i][j];
+      if (q.empty()) continue;
+      const auto size = static_cast<harness::SizeClass>(j);
+      const char* remark = q.outside != 0 ? "outside" : is_loose(q, size) ? "loose" : q.exact() ? "exact" : "";
+      fmt::format_to(to, "| {} | {} | {} | {} | {} | {} | {} |\n", to_string(static_cast<harness::Quantity>(i)),
+                     to_string(size), format_count(q.ratios.total()), format_number(q.quantile(0.5)),
+                     format_number(q.quantile(0.99)), format_number(q.ratios.largest), remark);
+    }
+  }
+  return out;
+}
+
+std::string worst_table(const Summary& s) {
+  std::string out = "\n## Nearest to their bounds\n\n| error / bound | verdict | reproduce |\n|---:|---|---|\n";
+  auto to = std::back_inserter(out);
+  size_t shown = 0;
+  for (const auto& c : s.worst.kept()) {
+    if (shown++ == kWorstShown) break;
+    fmt::format_to(to, "| {} | {} | {} |\n", format_number(largest_ratio(c)), to_string(c.verdict),
+                   markdown_code(case_command(c.line)));
+  }
+  return out;
+}
+
+std::string machine(const harness::RunDescription& run) {
+  std::string out = fmt::format("\n## Machine and build\n\n- CPU: {}, {} cores, {}\n", markdown_text(run.cpu),
+                                run.cores, markdown_text(run.os));
+  auto to = std::back_inserter(out);
+  if (!run.gpu.empty()) {
+    fmt::format_to(to, "- GPU: {}, driver {}, CUDA {}, kernels for {}\n", markdown_text(run.gpu),
+                   markdown_text(run.gpu_driver), markdown_text(run.cuda_toolkit), markdown_text(run.gpu_architecture));
+  }
+  fmt::format_to(to, "- Build: plumbline {} {}, {}, {}, {}\n", markdown_text(run.version), markdown_text(run.commit),
+                 markdown_text(run.compiler), markdown_text(run.build_type), markdown_code(run.flags));
+  return out;
+}
+
+}  // namespace
+
+std::string write_markdown(const Summary& s) {
+  std::string out =
+      fmt::format("# Plumbline: {}\n\n{}\n\n", s.outcome.green() ? "green" : "red", markdown_text(s.headline()));
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "Suite {}, subject {}, seed {}, {} in {}.\n\n{}\n\n", markdown_text(s.run.suite),
+                 markdown_text(s.run.subject), s.run.seed, markdown_text(s.run.date), format_seconds(s.outcome.seconds),
+                 markdown_code(s.run.command));
+  for (const auto& error : s.outcome.errors) fmt::format_to(to, "- error: {}\n", markdown_text(error));
+  if (!s.outcome.errors.empty()) out += "\n";
+  out += verdict_table(s);
+  if (s.red_cases() != 0) out += red_table(s);
+  out += quantity_table(s);
+  if (!s.worst.kept().empty()) out += worst_table(s);
+  out += machine(s.run);
+  return out;
+}
+
+}  // namespace plumbline::reports

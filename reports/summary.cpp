@@ -1,0 +1,144 @@
+#include "reports/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "reports/text.h"
+
+namespace plumbline::reports {
+namespace {
+
+using harness::CaseResult;
+using harness::Verdict;
+
+bool before_worst(const CaseResult& a, const CaseResult& b) {
+  const double ratio_a = largest_ratio(a), ratio_b = largest_ratio(b);
+  return ratio_a != ratio_b ? ratio_a > ratio_b : a.line < b.line;
+}
+
+int severity(Verdict verdict) { return verdict == Verdict::error ? 0 : verdict == Verdict::fail ? 1 : 2; }
+
+bool before_red(const CaseResult& a, const CaseResult& b) {
+  return std::make_tuple(severity(a.verdict), std::cref(a.suite), std::cref(a.line)) <
+         std::make_tuple(severity(b.verdict), std::cref(b.suite), std::cref(b.line));
+}
+
+void add_quantity(QuantitySize& sum, const harness::QuantityResult& q, const std::string& line) {
+  // Between equal ratios the line decides, so that the report does not depend on the order of a parallel run.
+  const bool worse =
+      sum.empty() || q.worst.ratio > sum.worst.ratio || (q.worst.ratio == sum.worst.ratio && line < sum.worst_line);
+  if (worse) {
+    sum.worst = q.worst;
+    sum.worst_line = line;
+  }
+  sum.largest_bound = std::max(sum.largest_bound, q.worst.bound);
+  sum.ratios.merge(q.ratios);
+  sum.outside += q.outside;
+  ++sum.cases;
+}
+
+}  // namespace
+
+double QuantitySize::quantile(double q) const { return std::min(ratios.quantile(q), ratios.largest); }
+
+bool is_loose(const QuantitySize& q, harness::SizeClass size) {
+  return q.ratios.total() > 0 && !q.exact() && q.ratios.largest < harness::loose_below(size);
+}
+
+double largest_ratio(const CaseResult& result) {
+  double largest = CaseEntry::kNone;
+  for (const auto& q : result.quantities) {
+    if (q.ratios.total() > 0) largest = std::max(largest, q.ratios.largest);
+  }
+  return largest;
+}
+
+void Selection::offer(const CaseResult& result) {
+  if (kept_.size() == capacity_ && !kept_.key_comp()(result, *kept_.rbegin())) return;
+  kept_.insert(result);
+  if (kept_.size() > capacity_) kept_.erase(std::prev(kept_.end()));
+}
+
+Summary::Summary() : worst(kWorst, before_worst), red(kDetailed, before_red) {}
+
+void Summary::begin(const harness::RunDescription& description, uint64_t planned_cases) {
+  run = description;
+  planned = planned_cases;
+}
+
+void Summary::add(const CaseResult& result) {
+  const auto verdict = static_cast<size_t>(result.verdict);
+  const auto size = static_cast<size_t>(harness::size_class(result.elements));
+  const double ratio = largest_ratio(result);
+  for (const auto& q : result.quantities) {
+    add_quantity(quantities[static_cast<size_t>(q.quantity)][size], q, result.line);
+  }
+  for (const auto& use : result.options) {
+    OptionCount& option = options[use.value];
+    ++option.cases[verdict];
+    if (use.acted) ++option.acted[verdict];
+  }
+  times.generate += result.times.generate;
+  times.reference += result.times.reference;
+  times.contract += result.times.contract;
+  times.subject += result.times.subject;
+  times.compare += result.times.compare;
+  if (ratio >= 0) worst.offer(result);
+  if (harness::is_red(result.verdict)) red.offer(result);
+  if (!result.drift.empty()) {
+    CaseResult& kept = drift.emplace_back();
+    kept.line = result.line;
+    kept.suite = result.suite;
+    kept.subject = result.subject;
+    kept.verdict = result.verdict;
+    kept.drift = result.drift;
+  }
+  cases.push_back({.line = result.line,
+                   .suite = result.suite,
+                   .subject = result.subject,
+                   .reason = result.reason,
+                   .verdict = result.verdict,
+                   .first_broken = result.first_broken,
+                   .first_broken_step = result.first_broken_step,
+                   .ratio = ratio,
+                   .elements = result.elements,
+                   .steps = result.steps,
+                   .seconds = result.times.total()});
+}
+
+void Summary::finish(const harness::RunSummary& summary) {
+  outcome = summary;
+  const auto by_line = [](const auto& a, const auto& b) {
+    return std::tie(a.suite, a.line, a.subject) < std::tie(b.suite, b.line, b.subject);
+  };
+  std::sort(cases.begin(), cases.end(), by_line);
+  std::sort(drift.begin(), drift.end(), by_line);
+}
+
+uint64_t Summary::red_cases() const {
+  return static_cast<uint64_t>(
+      std::count_if(cases.begin(), cases.end(), [](const CaseEntry& c) { return harness::is_red(c.verdict); }));
+}
+
+std::string Summary::headline() const {
+  if (cases.empty()) return outcome.errors.empty() ? "no case was run" : "the run itself failed";
+  std::string out = fmt::format("{} {}", format_count(cases.size()), cases.size() == 1 ? "case" : "cases");
+  if (const uint64_t red_count = red_cases(); red_count == 0) {
+    out += ", none red";
+  } else {
+    out += fmt::format(", {} red", format_count(red_count));
+    const char* separator = ": ";
+    for (const Verdict v : {Verdict::fail, Verdict::vacuous, Verdict::error}) {
+      const uint64_t n = outcome.verdicts[static_cast<size_t>(v)];
+      if (n == 0) continue;
+      out += fmt::format("{}{} {}", separator, format_count(n), to_string(v));
+      separator = ", ";
+    }
+  }
+  if (!outcome.errors.empty()) out += "; the run itself failed";
+  return out;
+}
+
+}  // namespace plumbline::reports

@@ -1,0 +1,93 @@
+// What one run's results come to: everything that the writers show, gathered one case at a time in bounded memory
+// (a short entry per case; whole results only of the red and the worst).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "harness/result.h"
+
+namespace plumbline::reports {
+
+// One quantity over all cases of one size class.
+struct QuantitySize {
+  harness::RatioHistogram ratios;  // error / bound, one count an element and step
+  uint64_t cases = 0;
+  uint64_t outside = 0;  // elements outside their bound
+  harness::WorstElement worst;
+  std::string worst_line;
+  double largest_bound = 0;  // of the cases' worst elements
+  bool empty() const { return cases == 0; }
+  // Every case agreed exactly and nothing else was admitted: there is no bound to be loose.
+  bool exact() const { return ratios.total() > 0 && ratios.largest == 0 && largest_bound == 0; }
+  // Quantiles are upper edges of buckets; none is shown above the largest ratio.
+  double quantile(double q) const;
+};
+
+struct OptionCount {
+  std::array<uint64_t, harness::kVerdicts> cases{};  // that set this value, by verdict
+  std::array<uint64_t, harness::kVerdicts> acted{};  // of those, where it acted on the result
+};
+
+struct CaseEntry {
+  static constexpr double kNone = -1;
+  std::string line, suite, subject, reason;
+  harness::Verdict verdict{};
+  std::optional<harness::Quantity> first_broken;
+  std::optional<int64_t> first_broken_step;
+  double ratio = kNone;  // largest error / bound; kNone where nothing was compared
+  int64_t elements = 0, steps = 0;
+  double seconds = 0;
+};
+
+// Largest error / bound of one result; CaseEntry::kNone where nothing was compared.
+double largest_ratio(const harness::CaseResult& result);
+
+// Results in an order, of which only the first `capacity` are kept.
+class Selection {
+ public:
+  using Before = bool (*)(const harness::CaseResult&, const harness::CaseResult&);
+  Selection(size_t capacity, Before before) : capacity_(capacity), kept_(before) {}
+  void offer(const harness::CaseResult& result);
+  const auto& kept() const { return kept_; }
+
+ private:
+  size_t capacity_;
+  std::multiset<harness::CaseResult, Before> kept_;
+};
+
+class Summary {
+ public:
+  static constexpr size_t kWorst = 20;      // cases listed as worst, by largest error / bound
+  static constexpr size_t kDetailed = 200;  // red cases kept whole; all are listed
+
+  Summary();
+  void begin(const harness::RunDescription& description, uint64_t planned_cases);
+  void add(const harness::CaseResult& result);
+  void finish(const harness::RunSummary& summary);  // sorts the cases by suite and line
+
+  harness::RunDescription run;
+  uint64_t planned = 0;
+  harness::RunSummary outcome;
+  std::array<std::array<QuantitySize, harness::kSizeClasses>, harness::kQuantities> quantities;
+  std::map<std::string, OptionCount> options;  // by "name=value"
+  harness::CaseTimes times;                    // sums
+  std::vector<CaseEntry> cases;
+  Selection worst;
+  Selection red;                           // error and fail before vacuous
+  std::vector<harness::CaseResult> drift;  // recorded trainings: only what names the case, and its drift
+
+  uint64_t red_cases() const;
+  // "2,412 cases, none red", "2,412 cases, 3 red: 1 fail, 2 vacuous".
+  std::string headline() const;
+};
+
+// Whether no element of this class came near its bound; false for an exact comparison and for a class without elements.
+bool is_loose(const QuantitySize& q, harness::SizeClass size);
+
+}  // namespace plumbline::reports
