@@ -38,6 +38,46 @@ Problem realize(Problem problem) {
   return problem;
 }
 
+// Words that differ between two subjects' observations. A part that only one of them shows counts too.
+uint64_t differing_words(const Observation& a, const Observation& b) {
+  uint64_t differing = 0;
+  auto bytes = [&](const void* x, size_t x_bytes, const void* y, size_t y_bytes, size_t width) {
+    if (x_bytes != y_bytes) {
+      differing += std::max(x_bytes, y_bytes) / width;
+      return;
+    }
+    const auto *p = static_cast<const std::byte*>(x), *q = static_cast<const std::byte*>(y);
+    if (x_bytes == 0 || std::memcmp(p, q, x_bytes) == 0) return;
+    for (size_t i = 0; i < x_bytes; i += width) differing += std::memcmp(p + i, q + i, width) != 0;
+  };
+  auto vector = [&](const auto& x, const auto& y) {
+    bytes(x.data(), x.size() * sizeof(x[0]), y.data(), y.size() * sizeof(y[0]), sizeof(x[0]));
+  };
+  auto scalar = [&](const auto& x, const auto& y) {
+    if (x && y)
+      bytes(&*x, sizeof(*x), &*y, sizeof(*y), sizeof(*x));
+    else
+      differing += x.has_value() != y.has_value();
+  };
+  vector(a.parameter, b.parameter);
+  scalar(a.nonfinite, b.nonfinite);
+  scalar(a.parameter_rms, b.parameter_rms);
+  scalar(a.update_rms, b.update_rms);
+  scalar(a.clip, b.clip);
+  scalar(a.step_size, b.step_size);
+  scalar(a.keep, b.keep);
+  const std::vector<float> none;
+  vector(a.row ? *a.row : none, b.row ? *b.row : none);
+  vector(a.col ? *a.col : none, b.col ? *b.col : none);
+  vector(a.second_moment ? *a.second_moment : none, b.second_moment ? *b.second_moment : none);
+  differing += a.state.size() != b.state.size() || a.steps_taken != b.steps_taken;
+  for (size_t i = 0; i < std::min(a.state.size(), b.state.size()); ++i) {
+    vector(a.state[i].values, b.state[i].values);
+    vector(a.state[i].scales, b.state[i].scales);
+  }
+  return differing;
+}
+
 class CaseRun {
  public:
   CaseRun(const Problem& problem, const Subject& subject, const CaseOptions& options)
@@ -52,6 +92,7 @@ class CaseRun {
     times_.generate += watch_.lap();
     session_ = subject.start(problem_, parameter_.bytes);
     arithmetic_ = session_->arithmetic();
+    if (options_.twin) twin_ = options_.twin->start(problem_, parameter_.bytes);
     times_.subject += watch_.lap();
     for (const Slot slot : {Slot::row, Slot::col, Slot::second_moment})
       if (const Tensor* state = local_.state(slot))
@@ -114,6 +155,11 @@ class CaseRun {
 
     session_->step(gradient_.bytes, observed_);
     times_.subject += watch_.lap();
+    if (twin_) {
+      twin_->step(gradient_.bytes, twin_observed_);
+      judge(Quantity::twin_bits).element(step, 0, double(differing_words(observed_, twin_observed_)), 0, 0);
+      times_.compare += watch_.lap();
+    }
 
     judge(Quantity::clock).element(step, 0, double(observed_.steps_taken), double(record_.skipped ? clock_ : t), 0);
     if (observed_.nonfinite)
@@ -122,6 +168,7 @@ class CaseRun {
       throw std::runtime_error("the parameter changed its size");
     decoded_.resize(observed_.state.size());
     codes_.resize(observed_.state.size());
+    for (const SlotState& slot : observed_.state) check_kind(slot);
     for (size_t i = 0; i < observed_.state.size(); ++i)
       decode_slot(observed_.state[i], arithmetic_, slot_before(observed_.state[i].slot).shape, decoded_[i]);
     if (record_.skipped)
@@ -131,6 +178,15 @@ class CaseRun {
 
     advance(step);
     times_.compare += watch_.lap();
+  }
+
+  // State is kept as the case asks, not in a way that is easier to get right.
+  void check_kind(const SlotState& slot) const {
+    const Storage wanted = problem_.effective_storage();
+    if (slot.storage != wanted)
+      throw std::runtime_error(fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted)));
+    if (wanted != Storage::fp32 && slot.block != problem_.block)
+      throw std::runtime_error(fmt::format("state in blocks of {}: expected blocks of {}", slot.block, problem_.block));
   }
 
   void judge_stages(int64_t step) {
@@ -263,7 +319,7 @@ class CaseRun {
   std::optional<Ledger> ledger_;
   Vacuity vacuity_;
   std::vector<QuantityJudge> judges_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<Session> session_, twin_;
   Arithmetic arithmetic_;
 
   Realized parameter_, gradient_;
@@ -272,7 +328,7 @@ class CaseRun {
   Tensor expected_;
   reference::StepRecord record_;
   StepBounds bounds_;
-  Observation observed_, previous_;
+  Observation observed_, previous_, twin_observed_;
   bool previous_valid_ = false;
   std::vector<DecodedSlot> decoded_;
   std::vector<std::bitset<256>> codes_;

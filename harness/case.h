@@ -9,7 +9,8 @@ namespace plumbline::harness {
 
 struct CaseOptions {
   std::string suite = "case";
-  bool record_drift = false;  // keep DriftPoints of every step
+  bool record_drift = false;      // keep DriftPoints of every step
+  const Subject* twin = nullptr;  // a subject that must give the same bits, step by step
 };
 
 // Never throws for what a subject does (that is Verdict::error); throws InputError for a problem that cannot be

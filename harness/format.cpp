@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -39,21 +40,46 @@ double from_bits16(uint16_t bits, int fraction_bits, int bias) {
   return bits >> 15 ? -x : x;
 }
 
-uint16_t to_bits16(double x, int fraction_bits, int bias) {  // x is representable
-  const uint16_t sign = std::signbit(x) ? 0x8000 : 0;
-  const int top = (1 << (15 - fraction_bits)) - 1;
-  if (std::isnan(x)) return static_cast<uint16_t>(sign | (top << fraction_bits) | (1 << (fraction_bits - 1)));
-  const double a = std::fabs(x);
-  if (std::isinf(a)) return static_cast<uint16_t>(sign | (top << fraction_bits));
-  if (a == 0) return sign;
-  const int e = std::ilogb(a);
-  if (e < 1 - bias) return static_cast<uint16_t>(sign | int(std::ldexp(a, bias - 1 + fraction_bits)));
-  const int fraction = int(std::ldexp(a, fraction_bits - e)) - (1 << fraction_bits);
-  return static_cast<uint16_t>(sign | ((e + bias) << fraction_bits) | fraction);
+// Rounds to nearest even in integers: shifts the significand to the format's grid, subnormals included, and lets a
+// carry run into the exponent.
+uint16_t to_bits16(double x, int fraction_bits, int bias) {
+  const auto bits = std::bit_cast<uint64_t>(x);
+  const auto sign = static_cast<uint16_t>(bits >> 48 & 0x8000);
+  const uint64_t infinity = (uint64_t{1} << 15) - (uint64_t{1} << fraction_bits);
+  const int exponent = int(bits >> 52 & 0x7ff) - 1023;
+  const uint64_t fraction = bits & 0xfffffffffffffu;
+  if (exponent == 1024)
+    return static_cast<uint16_t>(sign | infinity | (fraction ? uint64_t{1} << (fraction_bits - 1) : 0));
+  if (exponent == -1023) return sign;  // a double's subnormals are far below
+  const bool normal = exponent >= 1 - bias;
+  const int drop = 52 - fraction_bits + (normal ? 0 : 1 - bias - exponent);
+  if (drop > 53) return sign;  // less than half the smallest subnormal
+  const uint64_t significand = fraction | uint64_t{1} << 52, half = uint64_t{1} << (drop - 1),
+                 rest = significand & (2 * half - 1);
+  uint64_t kept = significand >> drop;
+  kept += rest > half || (rest == half && (kept & 1) != 0);
+  const uint64_t encoded = normal ? kept + (uint64_t(exponent + bias - 1) << fraction_bits) : kept;
+  return static_cast<uint16_t>(sign | std::min(encoded, infinity));
+}
+
+// All 2^16 values of a format.
+std::vector<double> table16(double (*widen)(uint16_t)) {
+  std::vector<double> all(1 << 16);
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = widen(static_cast<uint16_t>(i));
+  return all;
 }
 
 // bfloat16 is the upper half of a float32.
 double widen_bf16(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+double widen_f16(uint16_t bits) { return from_bits16(bits, 10, 15); }
+
+const std::vector<double>& values16(DType type) {
+  static const std::vector<double> brain = table16(widen_bf16), half = table16(widen_f16);
+  return type == DType::bfloat16 ? brain : half;
+}
+uint16_t encode16(DType type, double x) {
+  return type == DType::bfloat16 ? to_bits16(x, 7, 127) : to_bits16(x, 10, 15);
+}
 
 }  // namespace
 
@@ -77,13 +103,14 @@ double largest_finite(DType type) {
 }
 
 double round_to(DType type, double x) {
-  const Layout& f = layout(type);
-  if (type == DType::float64 || !std::isfinite(x) || x == 0) return x;
-  if (type == DType::float32) return static_cast<float>(x);
-  const int e = std::max(std::ilogb(x), f.min_exponent);
-  const double ulp = std::ldexp(1.0, e - f.significand + 1);
-  const double r = std::nearbyint(x / ulp) * ulp;  // exact but for the one rounding: ulp is a power of two
-  return std::fabs(r) > largest_finite(type) ? std::copysign(INFINITY, x) : std::copysign(r, x);
+  switch (type) {
+    case DType::float64:
+      return x;
+    case DType::float32:
+      return static_cast<float>(x);
+    default:
+      return values16(type)[encode16(type, x)];
+  }
 }
 
 void store(DType type, std::span<const double> values, std::byte* out) {
@@ -98,13 +125,11 @@ void store(DType type, std::span<const double> values, std::byte* out) {
       }
       return;
     case DType::bfloat16:
-    case DType::float16: {
-      const bool brain = type == DType::bfloat16;
+    case DType::float16:
       for (size_t i = 0; i < values.size(); ++i) {
-        const uint16_t bits = to_bits16(round_to(type, values[i]), brain ? 7 : 10, brain ? 127 : 15);
+        const uint16_t bits = encode16(type, values[i]);
         std::memcpy(out + 2 * i, &bits, 2);
       }
-    }
   }
 }
 
@@ -121,12 +146,14 @@ void load(DType type, const std::byte* bytes, std::span<double> out) {
       }
       return;
     case DType::bfloat16:
-    case DType::float16:
+    case DType::float16: {
+      const std::vector<double>& values = values16(type);
       for (size_t i = 0; i < out.size(); ++i) {
         uint16_t x;
         std::memcpy(&x, bytes + 2 * i, 2);
-        out[i] = type == DType::bfloat16 ? widen_bf16(x) : from_bits16(x, 10, 15);
+        out[i] = values[x];
       }
+    }
   }
 }
 

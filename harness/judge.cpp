@@ -68,7 +68,7 @@ void QuantityJudge::record(int64_t step, int64_t index, double got, double expec
 
 void QuantityJudge::quick(int64_t step, int64_t index, double got, double expected, double bound) {
   const double ratio = finite_ratio(got, expected, bound);
-  if (ratio >= 0 && ratio <= result_.worst.ratio && ratio <= 1)
+  if (touched_ && ratio >= 0 && ratio <= result_.worst.ratio && ratio <= 1)
     result_.ratios.add(ratio);
   else
     element(step, index, got, expected, bound);
@@ -83,13 +83,17 @@ void QuantityJudge::array(int64_t step, std::span<const float> got, std::span<co
 
 void QuantityJudge::array(int64_t step, std::span<const double> got, std::span<const double> expected,
                           std::span<const double> bound) {
-  for (size_t i = 0; i < expected.size(); ++i) quick(step, int64_t(i), got[i], expected[i], bound[i]);
+  for (size_t i = 0; i < expected.size(); ++i)
+    quick(step, int64_t(i), i < got.size() ? got[i] : std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
 }
 
 void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> got, std::span<const double> expected,
                            std::span<const double> bound) {
+  const size_t count = std::min(expected.size(), got.size() / size_of(type));
+  for (size_t i = count; i < expected.size(); ++i)  // missing
+    element(step, int64_t(i), std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
   if (type == DType::float32) {
-    for (size_t i = 0; i < expected.size(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       float x;
       std::memcpy(&x, got.data() + 4 * i, 4);
       quick(step, int64_t(i), x, expected[i], bound[i]);
@@ -97,7 +101,7 @@ void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> 
     return;
   }
   const std::vector<Interval>& all = intervals(type);
-  for (size_t i = 0; i < expected.size(); ++i) {
+  for (size_t i = 0; i < count; ++i) {
     uint16_t bits;
     std::memcpy(&bits, got.data() + 2 * i, 2);
     const Interval in = all[bits];

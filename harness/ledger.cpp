@@ -145,6 +145,8 @@ void Ledger::bound_parameter(const StepBounds& local) {
                      keep_moved * (parameter_before_.abs() + parameter_bound_) +
                      step * u.abs() * (factor * ((1 + step_relative) * (1 + clip_relative)) - 1) +
                      local.parameter.data + 0x1p-48 * parameter_.data.abs();
+  // The bound grows by a factor in every step. Where it overflows (0 inf) it says nothing, and nothing but NaN breaks it.
+  parameter_bound_ = parameter_bound_.isNaN().select(HUGE_VAL, parameter_bound_);
 }
 
 }  // namespace plumbline::harness

@@ -42,6 +42,11 @@ std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
   return make_subject("host");
 }
 
+// The kernels promise the bits of the host twin, on a GPU and under the emulator.
+std::unique_ptr<Subject> twin_of(const Subject& subject) {
+  return subject.name() == "host" ? nullptr : make_subject("host");
+}
+
 std::string command_line(int argc, char** argv) {
   std::string text = "plumbline";
   for (int i = 1; i < argc; ++i) {
@@ -70,7 +75,8 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   std::vector<Listener*> listeners;
   for (const auto& listener : owned) listeners.push_back(listener.get());
 
-  const RunSummary summary = run_cases(cases, subject, description, listeners, {budget, o.threads});
+  const auto twin = twin_of(subject);
+  const RunSummary summary = run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads});
   if (!o.quiet) fmt::print("{}", summary_text.text());
   return summary.green() ? 0 : kRed;
 }
@@ -115,7 +121,7 @@ int program(int argc, char** argv) {
   verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
 
   CLI::App* one = app.add_subcommand("case", "run one case from the line that a report gives");
-  add_common(*one, common);
+  one->add_option("--subject", common.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
   one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'")->required();
 
   try {
@@ -128,7 +134,8 @@ int program(int argc, char** argv) {
   if (one->parsed()) {
     const Problem problem = parse_problem(line);
     const auto subject = choose_subject(common);
-    const CaseResult result = run_case(problem, *subject, {"case", true});
+    const auto twin = twin_of(*subject);
+    const CaseResult result = run_case(problem, *subject, {"case", true, twin.get()});
     fmt::print("{}", describe_case(result));
     return is_red(result.verdict) ? kRed : 0;
   }

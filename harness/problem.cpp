@@ -57,6 +57,11 @@ std::vector<int64_t> parse_shape(std::string_view text) {
   return shape;
 }
 
+void check_block(int block) {
+  if (block < 64 || block > 2048 || (block & (block - 1)) != 0)
+    throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", block));
+}
+
 const char* known_words() {
   return "shape, param, grad, storage, block, min_quantized_size, parameter_norm, data, init, trace, tensor, steps, "
          "seed, focus";
@@ -74,8 +79,7 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
     p.storage = parse_name<Storage>(name, value, kStorageNames);
   } else if (name == "block") {
     p.block = parse_integer<int>(name, value, 64, 2048);
-    if ((p.block & (p.block - 1)) != 0)
-      throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", value));
+    check_block(p.block);
   } else if (name == "min_quantized_size") {
     p.min_quantized_size = parse_integer<int64_t>(name, value, 0, kMany);
   } else if (name == "parameter_norm") {
@@ -178,7 +182,15 @@ Problem parse_problem(std::string_view line) {
 }
 
 void validate(const Problem& p) {
-  if (p.shape.empty() || p.elements() < 1) throw InputError("shape: expected at least one element");
+  if (p.shape.empty() || std::any_of(p.shape.begin(), p.shape.end(), [](int64_t extent) { return extent < 1; }))
+    throw InputError("shape: expected at least one element");
+  if (p.steps < 1) throw InputError(fmt::format("steps={}: expected at least 1", p.steps));
+  check_block(p.block);
+  try {
+    reference::check_ranges(p.options);
+  } catch (const std::invalid_argument& e) {
+    throw InputError(e.what());
+  }
   if (p.parameter == DType::float64 || p.gradient == DType::float64)
     throw InputError("param, grad: expected f32, bf16 or f16 (f64 is for traces of third parties)");
   if (p.data.trace.empty() != p.data.tensor.empty()) throw InputError("trace and tensor: expected both or neither");

@@ -67,6 +67,8 @@ const char* to_string(Quantity quantity) {
       return "second_moment_stored";
     case Quantity::parameter:
       return "parameter";
+    case Quantity::twin_bits:
+      return "twin_bits";
     case Quantity::row_drift:
       return "row_drift";
     case Quantity::col_drift:

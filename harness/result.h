@@ -39,6 +39,7 @@ enum class Quantity : uint8_t {
   second_moment_code,
   second_moment_stored,
   parameter,
+  twin_bits,  // words of parameters, state and intermediates that differ from the host twin's (exact: 0)
   row_drift,
   col_drift,
   second_moment_drift,
@@ -46,6 +47,10 @@ enum class Quantity : uint8_t {
 };
 inline constexpr int kQuantities = static_cast<int>(Quantity::parameter_drift) + 1;
 const char* to_string(Quantity quantity);
+// Compared for equality: no bound, so none that could be loose.
+inline bool is_exact(Quantity q) {
+  return q == Quantity::clock || q == Quantity::nonfinite || q == Quantity::twin_bits;
+}
 
 // Sizes of the tensor that a case judges, for judging how tight bounds are.
 enum class SizeClass : uint8_t { small, medium, large };  // <= 64, <= 1024, more elements

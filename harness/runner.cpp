@@ -70,7 +70,7 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
       result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
     } else {
       try {
-        result = run_case(planned.problem, subject, {planned.suite, planned.record_drift});
+        result = run_case(planned.problem, subject, {planned.suite, planned.record_drift, options.twin});
       } catch (const InputError& e) {
         const std::lock_guard lock(mutex);
         if (!input_error) input_error = e.what();

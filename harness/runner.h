@@ -10,8 +10,9 @@
 namespace plumbline::harness {
 
 struct RunOptions {
-  double budget = 0;  // seconds; 0: no limit. Cases not begun by then are reported as skipped
-  int threads = 0;    // 0: all cores
+  double budget = 0;              // seconds; 0: no limit. Cases not begun by then are reported as skipped
+  const Subject* twin = nullptr;  // every case must give this subject's bits too
+  int threads = 0;                // 0: all cores
 };
 
 RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,

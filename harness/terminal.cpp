@@ -77,7 +77,7 @@ void TerminalSummary::end(const RunSummary& summary) {
     for (int c = 0; c < kSizeClasses; ++c) {
       const Largest& l = classes[size_t(c)];
       largest = std::max(largest, l.ratio);
-      if (l.elements > 0 && l.ratio < loose_below(static_cast<SizeClass>(c)) && quantity > Quantity::nonfinite)
+      if (l.elements > 0 && l.ratio < loose_below(static_cast<SizeClass>(c)) && !is_exact(quantity))
         loose += fmt::format("{}{} ({} tensors, {:.3f})", loose.empty() ? "" : ", ", to_string(quantity),
                              to_string(static_cast<SizeClass>(c)), l.ratio);
     }

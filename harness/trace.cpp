@@ -173,12 +173,16 @@ Trace::Trace(SafeTensors file) : file_(std::move(file)) {
       info.shape.push_back(extent.get<int64_t>());
     }
     if (entry.contains("regime") && entry["regime"].is_string()) info.regime = entry["regime"].get<std::string>();
-    for (const char* kind : {"param", "grad"})
-      for (int64_t t = 0; t <= steps_; ++t)
-        if (const SafeTensors::Array* a = file_.find(fmt::format("{}/{}@{}", kind, key, t));
-            a && a->shape != info.shape)
-          throw InputError(fmt::format("{}: {}/{}@{} has shape {}: expected {}", name, kind, key, t,
-                                       fmt::join(a->shape, "x"), fmt::join(info.shape, "x")));
+    for (const char* kind : {"param", "grad"}) {
+      const std::string prefix = fmt::format("{}/{}@", kind, key);
+      for (auto at = file_.arrays().lower_bound(prefix);
+           at != file_.arrays().end() && at->first.starts_with(prefix); ++at) {
+        const bool other_tensor = at->first.find_first_not_of("0123456789", prefix.size()) != std::string::npos;
+        if (!other_tensor && at->second.shape != info.shape)
+          throw InputError(fmt::format("{}: {} has shape {}: expected {}", name, at->first,
+                                       fmt::join(at->second.shape, "x"), fmt::join(info.shape, "x")));
+      }
+    }
     tensors_.push_back(std::move(info));
   }
 }

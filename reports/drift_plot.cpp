@@ -16,6 +16,7 @@ using harness::DriftPoint;
 
 // Pixels of the drawing; the page scales it.
 constexpr double kWidth = 320, kHeight = 170, kLeft = 44, kRight = 8, kTop = 8, kBottom = 22;
+constexpr size_t kMostPoints = 100;
 constexpr int kMostDecades = 12;  // below the largest value; smaller ones lie on the lower edge
 
 struct Scale {
@@ -79,7 +80,10 @@ std::string curve(const DriftSeries& series, const Scale& scale, double DriftPoi
   std::string path;
   auto to = std::back_inserter(path);
   bool pen_down = false;
-  for (const DriftPoint& point : series.points) {
+  // More points than pixels would only make the page large; the last is always drawn.
+  const size_t last_index = series.points.size() - 1, stride = 1 + last_index / kMostPoints;
+  for (size_t i = last_index % stride; i <= last_index; i += stride) {
+    const DriftPoint& point = series.points[i];
     if (!drawable(point.*value)) {
       pen_down = false;
       continue;

@@ -16,8 +16,8 @@ namespace {
 using harness::Verdict;
 
 constexpr size_t kRedShown = 100;
-constexpr size_t kDriftShown = 30;  // trainings with plots; the largest drifts first
-constexpr size_t kDriftOpen = 4;    // of those, unfolded
+constexpr size_t kDriftShown = 400;  // trainings with plots; the largest drifts first
+constexpr size_t kDriftOpen = 4;     // of those, unfolded
 
 std::string_view tone(Verdict verdict) {
   switch (verdict) {
@@ -218,6 +218,17 @@ std::string legend(std::string_view name, std::string_view meaning) {
       meaning);
 }
 
+// "row 0.22, col 0.38, parameter 0.014": where the drift stands at the end.
+std::string last_drifts(const std::vector<DriftSeries>& all_series) {
+  std::string out;
+  for (const DriftSeries& series : all_series) {
+    const std::string name = to_string(series.quantity);
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name.substr(0, name.rfind("_drift")),
+                       format_number(series.points.back().drift));
+  }
+  return out;
+}
+
 std::string drift(const Summary& s) {
   std::vector<const harness::CaseResult*> order;
   for (const auto& c : s.drift) order.push_back(&c);
@@ -233,9 +244,11 @@ std::string drift(const Summary& s) {
       legend("bound", "derived bound of the rest") + "</div>";
   for (size_t i = 0; i < std::min(order.size(), kDriftShown); ++i) {
     const auto& c = *order[i];
-    out += fmt::format("<details{}><summary>{}</summary>{}<div class=\"plots\">",
-                       i < kDriftOpen ? " open=\"open\"" : "", escape_markup(c.line), copy_line(c.line));
-    for (const DriftSeries& series : split_drift(c.drift)) out += plot_drift(series);
+    const auto all_series = split_drift(c.drift);
+    out += fmt::format("<details{}><summary><b>{}</b> {}</summary>{}<div class=\"plots\">",
+                       i < kDriftOpen ? " open=\"open\"" : "", last_drifts(all_series), escape_markup(c.line),
+                       copy_line(c.line));
+    for (const DriftSeries& series : all_series) out += plot_drift(series);
     out += "</div></details>";
   }
   if (order.size() > kDriftShown) {

@@ -42,9 +42,10 @@ const OptimizerConfig& checked(const OptimizerConfig& config) {
 
 class Optimizer::Impl {
  public:
-  Impl(const std::vector<TensorSpec>& tensors, const std::vector<GroupOptions>& groups, const OptimizerConfig& config)
-      : groups_(groups),
-        plan_(make_plan(tensors, groups, config.record_second_moment)),
+  Impl(std::vector<TensorSpec> tensors, std::vector<GroupOptions> groups, const OptimizerConfig& config)
+      : specs_(std::move(tensors)),
+        groups_(std::move(groups)),
+        plan_(make_plan(specs_, groups_, config.record_second_moment)),
         engine_(make_engine(plan_, checked(config))) {}
 
   void step(std::span<const TensorPointers> pointers, Stream stream);
@@ -68,14 +69,15 @@ class Optimizer::Impl {
   }
   std::vector<float> load_floats(ArenaKind arena, int64_t offset, int64_t count, Stream stream) const {
     std::vector<float> values(static_cast<size_t>(count));
-    engine_->read(arena, size_t(offset), std::as_writable_bytes(std::span(values)), stream);
+    if (count > 0) engine_->read(arena, size_t(offset), std::as_writable_bytes(std::span(values)), stream);
     return values;
   }
   [[noreturn]] void reject(int index, const std::string& what) const {
-    throw OptionError(fmt::format("tensor '{}': {}", plan_.names[size_t(index)], what));
+    throw OptionError(fmt::format("tensor '{}': {}", specs_[size_t(index)].name, what));
   }
   const RawSlot& checked_slot(int index, const RawSlot& wanted, const std::vector<RawSlot>& slots) const;
 
+  std::vector<TensorSpec> specs_;
   std::vector<GroupOptions> groups_;
   Plan plan_;
   std::unique_ptr<Engine> engine_;
@@ -196,6 +198,7 @@ void Optimizer::Impl::import_raw(int index, int64_t steps_taken, const std::vect
     for (int kind = 0; kind < kSlots; ++kind) {
       if (slot_name(SlotKind(kind)) != raw.name) continue;
       engine_->write_state(size_t(t.slot[kind].values), raw.values, stream);
+      if (raw.scales.empty()) continue;
       engine_->write_state(size_t(t.slot[kind].scales), std::as_bytes(std::span(raw.scales)), stream);
     }
   }
@@ -250,7 +253,7 @@ StepRecord Optimizer::Impl::last_step(int index, Stream stream) const {
 }
 
 Optimizer::Optimizer(std::vector<TensorSpec> tensors, std::vector<GroupOptions> groups, const OptimizerConfig& config)
-    : impl_(std::make_unique<Impl>(tensors, groups, config)) {}
+    : impl_(std::make_unique<Impl>(std::move(tensors), std::move(groups), config)) {}
 Optimizer::~Optimizer() = default;
 Optimizer::Optimizer(Optimizer&&) noexcept = default;
 Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;

@@ -48,7 +48,7 @@ struct RawSlot {
   int64_t count = 0;              // values in the slot
   int64_t matrix = 0;             // values per matrix of the batch; blocks never cross it
   int block = 0;                  // values per block of a quantized slot
-  std::vector<std::byte> values;  // fp32: float32 values; else one code per value
+  std::vector<std::byte> values;  // fp32: float32 values; else one code per value; parameter_norm: one float64
   std::vector<float> scales;      // al8, log_u8: lo, r per block; linear_u8: scale per block; else empty
 };
 
@@ -95,7 +95,7 @@ struct Arithmetic {
   double log2_absolute_ulps = 0;  // deterministic log2: error in ulps of its result
   double exp2_ulps = 0;           // deterministic exp2
   int log_decode = 0;         // roundings of the exponent (code - 1) * r / 254 + fraction(lo), each relative to (code - 1) * r / 254 + 1
-  int linear_decode = 0;      // roundings of code * scale / 255
+  int linear_decode = 0;      // roundings of code / 255 * scale
 };
 
 class Optimizer {

@@ -67,7 +67,7 @@ PLUMBLINE_HD PowerResult decay_power(double t, double a) {
   const DoubleDouble expm1 = quick_two_sum(r.hi, fma(r.hi * r.hi, 0.5 * q, fma(r.hi, r.lo, r.lo)));
   const DoubleDouble e = quick_two_sum(1.0, expm1.hi);
   double scale = 1.0;
-  for (double i = k; i < 0.0; i += 1.0) scale *= 0.5;
+  for (int i = int(k); i < 0; ++i) scale *= 0.5;
   const double hi = scale * e.hi, lo = scale * (e.lo + expm1.lo);
   return {hi + lo, k == 0.0 ? 0.0 - expm1.hi : (1.0 - hi) - lo};
 }

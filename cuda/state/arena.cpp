@@ -10,7 +10,7 @@ constexpr std::align_val_t kAlignment{256};
 class HostMemory final : public MemoryResource {
  public:
   void* allocate(size_t bytes) override { return ::operator new(bytes, kAlignment); }
-  void deallocate(void* memory, size_t bytes) noexcept override { ::operator delete(memory, bytes, kAlignment); }
+  void deallocate(void* memory, size_t) noexcept override { ::operator delete(memory, kAlignment); }
 };
 
 }  // namespace

@@ -170,7 +170,11 @@ class ProductionSubject final : public Subject {
     return {};
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {
-    return std::make_unique<ProductionSession>(backend_, problem, parameter);
+    try {
+      return std::make_unique<ProductionSession>(backend_, problem, parameter);
+    } catch (const OptionError& e) {  // what the reference takes and the library does not
+      throw InputError(e.what());
+    }
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "reference/dialects/adafactor8bit.h"
 #include "reference/dialects/apollo.h"
 #include "reference/dialects/came.h"
 #include "reference/dialects/fira.h"
@@ -19,7 +20,8 @@ const PeerSlot* Dialect::find_slot(const Optimizer& optimizer, std::string_view 
 }
 
 std::span<const Dialect> dialects() {
-  static const std::array<Dialect, 7> all{kTorch, kHuggingface, kCame, kApollo, kFira, kOptax, kRlx};
+  static const std::array<Dialect, 9> all{kTorch, kHuggingface,     kCame,         kApollo, kFira, kOptax,
+                                          kRlx,   kAdafactor8bit01, kAdafactor8bit};
   return all;
 }
 

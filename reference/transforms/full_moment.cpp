@@ -4,9 +4,8 @@ namespace plumbline::reference {
 
 void FullMoment::apply(Step& step) {
   const auto [w, old] = options_.schedule.at(step.t);
-  const double eps1 = step.t >= options_.eps1_from ? options_.eps1 : 0;
   // V <- (1-w) V + w (g^2 + eps1)
-  moment_.data = old * moment_.data + w * (step.gradient->data.square() + eps1);
+  moment_.data = old * moment_.data + w * (step.gradient->data.square() + options_.eps1);
 
   step.moment = {.full = &moment_};
   if (step.record) {

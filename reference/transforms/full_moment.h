@@ -8,8 +8,7 @@ namespace plumbline::reference {
 
 struct FullMomentOptions {
   DecaySchedule schedule;
-  double eps1 = 0;        // added to the squares
-  int64_t eps1_from = 1;  // first step that adds it
+  double eps1 = 0;  // added to the squares
 };
 
 class FullMoment final : public Transform {

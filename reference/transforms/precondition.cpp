@@ -1,11 +1,14 @@
 #include "reference/transforms/precondition.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace plumbline::reference {
 namespace {
 
-double at_least(double floor, double x) { return x < floor ? floor : x; }  // NaN stays NaN
+// max and min in which NaN stays NaN
+double at_least(double floor, double x) { return x < floor ? floor : x; }
+double at_most(double ceiling, double x) { return x > ceiling ? ceiling : x; }
 
 }  // namespace
 
@@ -13,27 +16,47 @@ double at_least(double floor, double x) { return x < floor ? floor : x; }  // Na
 double Precondition::divide_factored(const Step& step, Tensor& out) {
   const auto& [full, row, col, normalizer, factor_floor, batch] = step.moment;
   const int64_t m = batch->rows, n = batch->cols;
-  const double largest = 1 / std::sqrt(options_.floor);  // of 1/sqrt(V^); infinite without a floor
+  const auto& [floor, eps] = options_;
+  const double smallest = std::sqrt(floor), largest = 1 / smallest;  // of sqrt(V^) and its inverse
   double sum = 0;
   for_each_line(step.update().data.data(), out.data.data(), *batch, [&](int64_t s, int64_t i, const auto& x, auto& u) {
-    if (i == 0) col_factor_ = col->data.segment(s * n, n).max(factor_floor).rsqrt();
-    const double row_factor = std::sqrt((*normalizer)[s] / at_least(factor_floor, row->data[s * m + i]));
-    if (options_.floor > 0)
-      u = x * (row_factor * col_factor_).min(largest);
+    if (i == 0) {
+      const auto clamped =
+          col->data.segment(s * n, n).unaryExpr([floor_of = factor_floor](double c) { return at_least(floor_of, c); });
+      if (eps > 0)
+        col_factor_ = clamped.sqrt();
+      else
+        col_factor_ = clamped.rsqrt();
+    }
+    const double ratio = (*normalizer)[s] / at_least(factor_floor, row->data[s * m + i]);
+    if (eps > 0)
+      u = x /
+          ((col_factor_ / std::sqrt(ratio)).unaryExpr([smallest](double r) { return at_least(smallest, r); }) + eps);
+    else if (floor > 0)
+      u = x * (std::sqrt(ratio) * col_factor_).unaryExpr([largest](double f) { return at_most(largest, f); });
     else
-      u = x * (row_factor * col_factor_);
+      u = x * (std::sqrt(ratio) * col_factor_);
     sum += u.square().sum();
   });
   return sum;
 }
 
 double Precondition::divide_full(const Step& step, Tensor& out) {
-  const Vector& v = step.moment.full->data;
-  if (options_.floor > 0)
-    out.data = step.update().data / (v.max(options_.floor).sqrt() + options_.eps);
-  else
-    out.data = step.update().data / (v.sqrt() + options_.eps);
-  return out.data.square().sum();
+  constexpr int64_t kChunk = 1024;  // the sum reads u while it is in cache
+  const auto& [floor, eps] = options_;
+  const Vector &v = step.moment.full->data, &x = step.update().data;
+  double sum = 0;
+  for (int64_t k = 0; k < v.size(); k += kChunk) {
+    const int64_t n = std::min(kChunk, v.size() - k);
+    auto u = out.data.segment(k, n);
+    if (floor > 0)
+      u = x.segment(k, n) /
+          (v.segment(k, n).unaryExpr([least = floor](double moment) { return at_least(least, moment); }).sqrt() + eps);
+    else
+      u = x.segment(k, n) / (v.segment(k, n).sqrt() + eps);
+    sum += u.square().sum();
+  }
+  return sum;
 }
 
 void Precondition::apply(Step& step) {

@@ -7,7 +7,7 @@ namespace plumbline::reference {
 
 struct PreconditionOptions {
   double floor = 0;  // of V^
-  double eps = 0;    // added to the root, as Adam does; full second moment only
+  double eps = 0;    // added to the root, as Adam does
 };
 
 class Precondition final : public Transform {
@@ -21,7 +21,7 @@ class Precondition final : public Transform {
 
   PreconditionOptions options_;
   Tensor update_;      // u where no record takes it
-  Vector col_factor_;  // (n), scratch
+  Vector col_factor_;  // (n), scratch: 1/sqrt(C_j), or sqrt(C_j) where eps is added
 };
 
 }  // namespace plumbline::reference

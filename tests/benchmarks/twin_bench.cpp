@@ -48,8 +48,8 @@ void step(benchmark::State& state, const Case& c) {
   }
   const TensorPointers pointers[] = {{parameter.data(), gradient.data()}};
   for (auto _ : state) optimizer.step(pointers);
-  state.counters["element_time"] = benchmark::Counter(
-      double(size), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["element_time"] =
+      benchmark::Counter(double(size), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 constexpr Case kCases[] = {

@@ -54,6 +54,16 @@ TEST(DriftPlot, LeavesGapsWhereThereIsNothingToDraw) {
   EXPECT_EQ(path(figure, "quantization"), "");
 }
 
+TEST(DriftPlot, ThinsALongTrainingAndKeepsItsLastStep) {
+  DriftSeries series{Quantity::row_drift, {}};
+  for (int64_t step = 1; step <= 5000; ++step) {
+    series.points.push_back({step, Quantity::row_drift, step == 5000 ? 1.0 : 1e-3, 0, 0});
+  }
+  const std::string drawn = path(samples::parse_xml(plot_drift(series)), "drift");
+  EXPECT_LE(std::count(drawn.begin(), drawn.end(), 'L'), 100);
+  EXPECT_THAT(drawn, testing::EndsWith("L312.0 8.0"));
+}
+
 TEST(DriftPlot, SaysWhenAllIsZeroOrNothingFinite) {
   EXPECT_THAT(plot_drift({Quantity::row_drift, {{1, Quantity::row_drift, 0, 0, 0}}}), HasSubstr("zero at every step"));
   EXPECT_THAT(plot_drift({Quantity::row_drift, {{1, Quantity::row_drift, std::nan(""), 0, 0}}}),

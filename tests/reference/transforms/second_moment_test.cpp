@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "reference/transforms/factored_moment.h"
 #include "reference/transforms/full_moment.h"
@@ -105,6 +106,25 @@ TEST(PreconditionTest, FloorsBoundTheSecondMomentFromBelow) {
   precondition.apply(step);
   EXPECT_EQ(step.update().data[0], 0);
   EXPECT_EQ(step.update().data[3], 1);
+}
+
+TEST(PreconditionTest, FloorsDoNotSwallowNaN) {
+  Tensor p({2, 2});
+  const Tensor g = tensor({2, 2}, {1, 2, 3, std::numeric_limits<double>::quiet_NaN()});
+  for (const double floor : {0.0, 1e-3})
+    for (const double eps : {0.0, 1e-3}) {
+      FactoredMoment factored(p.shape, {0, 1}, {.schedule = {}, .factor_floor = floor});
+      FullMoment full(p.shape, {});
+      Precondition precondition({.floor = floor, .eps = eps});
+      Step a(1, p, g, nullptr), b(1, p, g, nullptr);
+      factored.apply(a);
+      precondition.apply(a);
+      EXPECT_TRUE(a.update().data.isNaN().all());  // NaN in the mean of R
+      full.apply(b);
+      precondition.apply(b);
+      EXPECT_FALSE(b.update().data.head(3).isNaN().any());
+      EXPECT_TRUE(std::isnan(b.update().data[3]));
+    }
 }
 
 TEST(PreconditionTest, TransposedAxesGiveTheTransposedUpdate) {

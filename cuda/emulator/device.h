@@ -1,0 +1,93 @@
+// The device operations of cuda/device.h, on the emulator. Included by that header only.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "cuda/emulator/machine.h"
+
+#define PLUMBLINE_TARGET emulated
+#define PLUMBLINE_KERNEL(max_threads, min_blocks) inline void
+#define PLUMBLINE_DEVICE inline
+#define PLUMBLINE_UNROLL
+#define PLUMBLINE_SHARED(type, name)    \
+  static constexpr char name##_key = 0; \
+  type& name = *static_cast<type*>(::plumbline::emulator::static_shared(&name##_key, sizeof(type), alignof(type)))
+#define PLUMBLINE_DYNAMIC_SHARED(type, name) \
+  type* const name = static_cast<type*>(::plumbline::emulator::dynamic_shared())
+
+namespace plumbline::emulated {
+
+inline constexpr int kWarp = emulator::kWarpSize;
+
+using emulator::Site;
+
+inline int thread_index() { return emulator::position.thread; }
+inline int block_index() { return emulator::position.block; }
+inline int block_size() { return emulator::position.block_size; }
+inline int grid_size() { return emulator::position.grid_size; }
+
+inline void block_barrier(Site site = Site::current()) { emulator::block_barrier(site); }
+
+template <class T>
+T shuffle(T x, int lane, Site site = Site::current()) {
+  static_assert(sizeof(T) <= 8);
+  uint64_t bits = 0;
+  std::memcpy(&bits, &x, sizeof(T));
+  bits = emulator::warp_exchange(bits, lane, int(sizeof(T)), site);
+  std::memcpy(&x, &bits, sizeof(T));
+  return x;
+}
+template <class T>
+T shuffle_xor(T x, int distance, Site site = Site::current()) {
+  return shuffle(x, (emulator::position.thread % kWarp) ^ distance, site);
+}
+inline void warp_barrier(Site site = Site::current()) { emulator::warp_exchange(0, 0, -1, site); }
+
+template <int N>
+struct alignas(N) Bits {
+  uint32_t word[N / 4];
+};
+template <int N>
+Bits<N> load(const void* address, Site site = Site::current()) {
+  emulator::expect_aligned(address, N, site);
+  Bits<N> x;
+  std::memcpy(&x, address, N);
+  return x;
+}
+template <int N>
+void store(void* address, const Bits<N>& x, Site site = Site::current()) {
+  emulator::expect_aligned(address, N, site);
+  std::memcpy(address, &x, N);
+}
+template <int N>
+Bits<N> load_streaming(const void* address, Site site = Site::current()) {
+  return load<N>(address, site);
+}
+template <int N>
+void store_streaming(void* address, const Bits<N>& x, Site site = Site::current()) {
+  store<N>(address, x, site);
+}
+
+inline void copy16_async(void* destination, const void* source, bool valid, Site site = Site::current()) {
+  emulator::copy_async(destination, source, 16, valid, site);
+}
+inline void copy_commit() { emulator::copy_commit(); }
+template <int GroupsLeft>
+void copy_wait() {
+  emulator::copy_wait(GroupsLeft);
+}
+
+template <class T>
+T load_fresh(const T* address) {
+  return *address;
+}
+// Threads switch only where they wait, so these are atomic as they stand.
+template <class T>
+T atomic_add(T* address, T value) {
+  const T old = *address;
+  *address = old + value;
+  return old;
+}
+inline void memory_fence() {}
+
+}  // namespace plumbline::emulated

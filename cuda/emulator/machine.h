@@ -1,0 +1,64 @@
+// A machine for kernels without a GPU: every thread of a block is a fiber, and a seed picks an adversarial schedule.
+//
+// A thread runs until it waits (block barrier, warp exchange) or ends; which one goes on then is the schedule's choice.
+// Asynchronous copies arrive at the wait that covers them and not before: until then their destination holds poison.
+// Shared memory is poisoned when a block starts and has guard words. Reported as EmulationError, with the kernel,
+// block, thread and source line: a barrier or exchange that not every thread reaches, threads at different barriers,
+// misaligned vector accesses, writes past shared memory, an overflown stack.
+//
+// Everything belongs to the calling host thread (kernels of different host threads run side by side), and nothing
+// depends on time or addresses: the same seed gives the same run.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <stdexcept>
+
+namespace plumbline::emulator {
+
+class EmulationError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline constexpr int kWarpSize = 32;
+inline constexpr int kMaxThreads = 1024;               // of a block
+inline constexpr size_t kMaxStaticShared = 48 * 1024;  // bytes, as on a GPU
+inline constexpr size_t kMaxDynamicShared = 227 * 1024;
+
+struct Launch {
+  const char* kernel = "";    // for messages
+  int grid = 1;               // blocks
+  int block = kWarpSize;      // threads of a block, a multiple of the warp size
+  size_t dynamic_shared = 0;  // bytes
+  uint64_t seed = 0;          // of the schedule; 0..4 are the five basic ones, larger ones mix
+};
+
+// Runs body(arguments) once for every thread of every block, to the end. Throws EmulationError or what a thread threw.
+void run(const Launch& launch, void (*body)(const void*), const void* arguments);
+
+// ---- what a running thread sees; only valid inside run() -----------------------------------------------------
+struct Position {
+  int thread = 0, block = 0, block_size = 0, grid_size = 0;
+};
+// Of the thread that runs now. The machine sets it at every switch.
+inline thread_local constinit Position position{};
+
+using Site = std::source_location;
+
+void block_barrier(Site site);
+// Every lane of the warp gives a value and takes that of source_lane; tag must agree between the lanes.
+uint64_t warp_exchange(uint64_t value, int source_lane, int tag, Site site);
+// Static shared memory of the block: the same key gives the same memory in every thread of the block.
+void* static_shared(const void* key, size_t bytes, size_t alignment);
+void* dynamic_shared();
+
+// Asynchronous copies of the running thread, as cp.async: copies, closed into groups, waited for by groups.
+void copy_async(void* destination, const void* source, int bytes, bool valid, Site site);
+void copy_commit();
+void copy_wait(int groups_left);
+
+// Throws EmulationError unless address is a multiple of alignment.
+void expect_aligned(const void* address, size_t alignment, Site site);
+
+}  // namespace plumbline::emulator

@@ -1,0 +1,50 @@
+// The emulator as a device: memory is the host's, a launch runs to its end.
+#pragma once
+#include <cstring>
+#include <tuple>
+
+#include "cuda/emulator/machine.h"
+#include "cuda/kernels/policy.h"
+#include "cuda/state/arena.h"
+
+namespace plumbline::emulated {
+
+class Runtime {
+ public:
+  // The schedule seed also picks the device: a small one without room for wide rows, or a large one.
+  explicit Runtime(const OptimizerConfig& config)
+      : seed_(config.schedule_seed),
+        limits_{1 + int(seed_ % 3), seed_ % 2 == 0 ? emulator::kMaxDynamicShared : size_t(64) * 1024} {}
+
+  MemoryResource& memory() const { return host_memory(); }
+  const DeviceLimits& limits() const { return limits_; }
+  void set_preparing(bool preparing) { preparing_ = preparing; }
+
+  template <class... Parameters, class... Arguments>
+  void launch(const char* name, void (*kernel)(Parameters...), int64_t grid, int block, size_t dynamic_shared, Stream,
+              const Arguments&... arguments) const {
+    if (preparing_) return;
+    const std::tuple<void (*)(Parameters...), Parameters...> call(kernel, arguments...);
+    const auto body = [](const void* packed) {
+      std::apply([](auto function, const auto&... values) { function(values...); },
+                 *static_cast<const decltype(call)*>(packed));
+    };
+    emulator::run({name, int(grid), block, dynamic_shared, seed_}, body, &call);
+  }
+
+  void copy_to_host(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
+  void copy_to_device(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
+  void zero(void* memory, size_t bytes, Stream) const { std::memset(memory, 0, bytes); }
+  void poison(void* memory, size_t bytes) const { std::memset(memory, 0xFF, bytes); }
+
+  struct Use {
+    explicit Use(const Runtime&) {}
+  };
+
+ private:
+  uint64_t seed_;
+  DeviceLimits limits_;
+  bool preparing_ = false;
+};
+
+}  // namespace plumbline::emulated

@@ -1,0 +1,157 @@
+// Pass 2 of the factored path: column averages C, then the scalars of the update. One block takes a tile of 64 columns
+// or of 2048 rows; the last block of a slice sums up the slice, the last slice the tensor.
+#pragma once
+#include "cuda/kernels/norm.cuh"
+#include "cuda/kernels/state.cuh"
+
+namespace plumbline::PLUMBLINE_TARGET {
+
+inline constexpr int kFinishThreads = 512;
+inline constexpr int kStripGroups = kFinishThreads / core::kColumnTile;  // of strips, per column
+inline constexpr int kStripsEach = core::kMaxStrips / kStripGroups;      // strips a thread sums
+inline constexpr int kTileWarps = core::kColumnTile / kWarp;
+
+struct FinishShared {
+  float col[kStripGroups][core::kColumnTile], weighted[kStripGroups][core::kColumnTile];
+  double norm[kTileWarps];
+  TreeScratch tree;
+  uint32_t arrived;
+  double applied;
+};
+
+// C_j and b_j of 64 columns, and T over them of (sum_i g^2/R_i)/C_j.
+PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, const core::Weights<float>& weights,
+                                     FinishShared& shared) {
+  const TensorPlan& plan = task.plan;
+  const int t = thread_index(), j = t % core::kColumnTile, group = t / core::kColumnTile;
+  const int col = tile * core::kColumnTile + j;
+  const int64_t from = (slice - task.first_slice) * plan.strips * plan.pitch + col;
+  const float *const cols = scratch_at<float>(task, plan.partial_col) + from, *const weighted =
+                                                                                  scratch_at<float>(
+                                                                                      task, plan.partial_weighted) +
+                                                                                  from;
+  float c[kStripsEach], w[kStripsEach];
+  PLUMBLINE_UNROLL
+  for (int i = 0; i < kStripsEach; ++i) {
+    const int strip = group * kStripsEach + i;
+    const bool in = strip < plan.strips && col < plan.cols;
+    c[i] = in ? cols[int64_t(strip) * plan.pitch] : 0.0f;
+    w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
+  }
+  float old = 0.0f;
+  if (t < core::kColumnTile && col < plan.cols) old = old_value(slot_of(task, SlotKind::col), task.state, slice, col);
+  shared.col[group][j] = thread_tree(c);
+  shared.weighted[group][j] = thread_tree(w);
+  block_barrier();
+  if (t < core::kColumnTile) {
+    double norm = 0.0;
+    if (col < plan.cols) {
+      float groups[kStripGroups], weighted_groups[kStripGroups];
+      PLUMBLINE_UNROLL
+      for (int k = 0; k < kStripGroups; ++k) {
+        groups[k] = shared.col[k][j];
+        weighted_groups[k] = shared.weighted[k][j];
+      }
+      const float average = core::average(old, thread_tree(groups), float(plan.rows), weights);
+      scratch_at<float>(task, plan.col)[slice * plan.cols + col] = core::canonical(average);
+      scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] = core::col_scale(average);
+      norm = core::norm_term(thread_tree(weighted_groups), average);
+    }
+    norm = warp_tree(norm);
+    if (t % kWarp == 0) shared.norm[t / kWarp] = norm;
+  }
+  block_barrier();
+  if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
+}
+
+// T over 2048 rows of R.
+PLUMBLINE_DEVICE void finish_rows(const Task& task, int64_t slice, int tile, TreeScratch& shared) {
+  const TensorPlan& plan = task.plan;
+  const int first = tile * core::kRowTile, left = plan.rows - first;
+  const float* const row = scratch_at<float>(task, plan.row) + slice * plan.rows + first;
+  const double sum = block_tree_over<core::kRowTile / kFinishThreads>(
+      left < core::kRowTile ? left : core::kRowTile, [&](int64_t i) { return double(row[i]); }, shared);
+  if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
+}
+
+// From a slice's tiles to mean(R), sum u^2 and sum p^2.
+PLUMBLINE_DEVICE void finish_slice(const Task& task, int64_t slice, bool reads_parameter, TreeScratch& shared) {
+  const TensorPlan& plan = task.plan;
+  const double* const norm_tiles = scratch_at<double>(task, plan.norm_tiles) + slice * plan.column_tiles;
+  const double* const row_tiles = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles;
+  const double norm = block_tree_over<4>(
+      plan.column_tiles, [&](int64_t i) { return load_fresh(norm_tiles + i); }, shared);
+  const double row_sum = block_tree_over<1>(
+      plan.row_tiles, [&](int64_t i) { return load_fresh(row_tiles + i); }, shared);
+  double* const sums = scratch_at<double>(task, plan.slice_sums);
+  if (reads_parameter) {
+    const PanelTree tree(plan);
+    const double* const panels =
+        scratch_at<double>(task, plan.parameter_sums) + slice * plan.rows * int64_t(plan.panels);
+    const double sum = block_tree_over<8>(
+        tree.padded(1), [&](int64_t i) { return tree.load(plan, panels, i); }, shared);
+    if (thread_index() == 0) sums[2 * plan.slices + slice] = sum;
+  }
+  if (thread_index() == 0) {
+    const double mean = core::mean_row(row_sum, plan.rows);
+    sums[slice] = mean;
+    sums[plan.slices + slice] = core::slice_update_sum(mean, norm);
+  }
+}
+
+// From the slices' sums to the scalars of the step; takes the count of non-finite elements and leaves it at 0.
+PLUMBLINE_DEVICE void finish_tensor(const Task& task, TreeScratch& shared) {
+  const TensorPlan& plan = task.plan;
+  core::StepScalars& scalars = *scalars_of(task);
+  const double* const sums = scratch_at<double>(task, plan.slice_sums);
+  const double update_sum = block_tree_over<4>(
+      plan.slices, [&](int64_t i) { return load_fresh(sums + plan.slices + i); }, shared);
+  double parameter_sum = 0.0;
+  if (scalars.reads_parameter)
+    parameter_sum = block_tree_over<4>(
+        plan.slices, [&](int64_t i) { return load_fresh(sums + 2 * plan.slices + i); }, shared);
+  if (thread_index() == 0) {
+    uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
+    scalars.nonfinite = int64_t(load_fresh(count));
+    *count = 0;
+    if (scalars.reads_parameter) scalars.parameter_sum = parameter_sum;
+    core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+  }
+}
+
+PLUMBLINE_KERNEL(kFinishThreads, 1)
+finish(const Task task) {
+  PLUMBLINE_SHARED(FinishShared, shared);
+  const TensorPlan& plan = task.plan;
+  const int tiles = plan.column_tiles + plan.row_tiles, tile = block_index() % tiles, t = thread_index();
+  const int64_t slice = task.first_slice + block_index() / tiles;
+  core::StepScalars& scalars = *scalars_of(task);
+  const bool reads_parameter = scalars.reads_parameter;
+  if (tile < plan.column_tiles)
+    finish_columns(task, slice, tile, scalars.weights, shared);
+  else
+    finish_rows(task, slice, tile - plan.column_tiles, shared.tree);
+  // A carried norm has to be made once, before the first step; a launch of its own would be for nothing ever after.
+  if (reads_parameter && plan.hyper.carried)
+    panel_sums_of_any_type(task, slice, tile * (kFinishThreads / kWarp) + t / kWarp,
+                           int64_t(tiles) * (kFinishThreads / kWarp));
+
+  uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
+  if (!is_last_block(done + slice, uint32_t(tiles), shared.arrived)) return;
+  finish_slice(task, slice, reads_parameter, shared.tree);
+  if (t == 0) done[slice] = 0;
+  if (!is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
+  finish_tensor(task, shared.tree);
+  if (t == 0) {
+    done[plan.slices] = 0;
+    shared.applied = scalars.applied;
+  }
+  block_barrier();
+  const double applied = shared.applied;
+  const double* const means = scratch_at<double>(task, plan.slice_sums);
+  float* const k = scratch_at<float>(task, plan.slice_step);
+  for (int64_t i = t; i < plan.slices; i += kFinishThreads)
+    k[i] = float(core::step_coefficient(applied, load_fresh(means + i)));
+}
+
+}  // namespace plumbline::PLUMBLINE_TARGET

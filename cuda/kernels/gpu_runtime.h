@@ -1,0 +1,70 @@
+// The GPU: memory, streams and launches.
+#pragma once
+#include <cuda_runtime.h>
+
+#include "cuda/kernels/check.h"
+#include "cuda/kernels/policy.h"
+
+namespace plumbline::gpu {
+
+// cudaMalloc.
+MemoryResource& device_memory();
+
+class Runtime {
+ public:
+  // Throws CudaError where the device is absent or too old.
+  explicit Runtime(const OptimizerConfig& config);
+
+  MemoryResource& memory() const { return device_memory(); }
+  const DeviceLimits& limits() const { return limits_; }
+
+  // While preparing, a launch only makes the kernel ready for its shared memory: later launches then neither wait nor
+  // allocate, and can be captured.
+  void set_preparing(bool preparing) { preparing_ = preparing; }
+
+  template <class... Parameters, class... Arguments>
+  void launch(const char*, void (*kernel)(Parameters...), int64_t grid, int block, size_t dynamic_shared, Stream stream,
+              const Arguments&... arguments) const {
+    if (preparing_) {
+      if (dynamic_shared > kDefaultShared)
+        check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   int(dynamic_shared)));
+      return;
+    }
+    cudaLaunchConfig_t shape = {};
+    shape.gridDim = dim3(unsigned(grid));
+    shape.blockDim = dim3(unsigned(block));
+    shape.dynamicSmemBytes = dynamic_shared;
+    shape.stream = static_cast<cudaStream_t>(stream);
+    check(cudaLaunchKernelEx(&shape, kernel, arguments...));
+  }
+
+  // These wait for the stream.
+  void copy_to_host(void* to, const void* from, size_t bytes, Stream stream) const;
+  void copy_to_device(void* to, const void* from, size_t bytes, Stream stream) const;
+  void zero(void* memory, size_t bytes, Stream stream) const;
+
+  // Undefined memory between the kernels of a step is a matter of the emulator.
+  void poison(void*, size_t) const {}
+
+  // Makes the engine's device current, and the caller's again afterwards.
+  class Use {
+   public:
+    explicit Use(const Runtime& runtime);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    int before_ = 0, device_ = 0;
+  };
+
+ private:
+  static constexpr size_t kDefaultShared = 46 * 1024;  // 48 KiB a block without asking, static memory included
+
+  int device_;
+  DeviceLimits limits_;
+  bool preparing_ = false;
+};
+
+}  // namespace plumbline::gpu

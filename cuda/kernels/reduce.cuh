@@ -1,0 +1,129 @@
+// The canonical tree T (core/geometry.h) over vectors, warps, blocks and arrays: adjacent pairs first, everywhere.
+#pragma once
+#include "cuda/core/geometry.h"
+#include "cuda/core/tree.h"
+#include "cuda/device.h"
+
+namespace plumbline::PLUMBLINE_TARGET {
+
+// T over N values of one thread, N a power of two.
+template <class F, int N>
+PLUMBLINE_DEVICE F thread_tree(const F (&x)[N]) {
+  static_assert(N >= 1 && (N & (N - 1)) == 0);
+  F y[N];
+  PLUMBLINE_UNROLL
+  for (int i = 0; i < N; ++i) y[i] = x[i];
+  PLUMBLINE_UNROLL
+  for (int n = N / 2; n >= 1; n /= 2) {
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < n; ++i) y[i] = core::pair(y[2 * i], y[2 * i + 1]);
+  }
+  return y[0];
+}
+
+// T over the lanes; every lane gets it.
+template <class F>
+PLUMBLINE_DEVICE F warp_tree(F x) {
+  PLUMBLINE_UNROLL
+  for (int distance = 1; distance < kWarp; distance *= 2) x = core::pair(x, shuffle_xor(x, distance));
+  return x;
+}
+
+// N trees over the lanes at once: each exchange halves how many a lane carries on with, N - 1 + log2(32/N) exchanges in
+// place of 5 N. Lane l gets tree number tree_of_lane<N>(l).
+template <int N>
+PLUMBLINE_DEVICE int tree_of_lane(int lane) {
+  int which = 0;
+  PLUMBLINE_UNROLL
+  for (int half = N / 2, distance = 1; half >= 1; half /= 2, distance *= 2) which += lane & distance ? half : 0;
+  return which;
+}
+template <class F, int N>
+PLUMBLINE_DEVICE F warp_trees(F (&x)[N], int lane) {
+  static_assert(N <= kWarp && (N & (N - 1)) == 0);
+  int distance = 1;
+  PLUMBLINE_UNROLL
+  for (int half = N / 2; half >= 1; half /= 2) {
+    const bool upper = lane & distance;
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < half; ++i) {
+      const F give = upper ? x[i] : x[i + half], keep = upper ? x[i + half] : x[i];
+      x[i] = core::pair(keep, shuffle_xor(give, distance));
+    }
+    distance *= 2;
+  }
+  PLUMBLINE_UNROLL
+  for (int d = N; d < kWarp; d *= 2) x[0] = core::pair(x[0], shuffle_xor(x[0], d));
+  return x[0];
+}
+
+// T over the tree numbers of warp_trees<N>: lane l holds number tree_of_lane<N>(l); every lane gets the sum.
+template <int N, class F>
+PLUMBLINE_DEVICE F tree_over_numbers(F x) {
+  PLUMBLINE_UNROLL
+  for (int distance = N / 2; distance >= 1; distance /= 2) x = core::pair(x, shuffle_xor(x, distance));
+  return x;
+}
+
+struct TreeScratch {
+  double warp[kWarp];
+  double level[64];  // partial sums of 2^l rounds, thread 0 only
+};
+
+// T over one value per thread of the block; the sum is valid in warp 0.
+PLUMBLINE_DEVICE double block_tree(double x, TreeScratch& shared) {
+  const int lane = thread_index() % kWarp, warp = thread_index() / kWarp, warps = block_size() / kWarp;
+  x = warp_tree(x);
+  if (lane == 0) shared.warp[warp] = x;
+  block_barrier();
+  if (warp == 0) x = warp_tree(lane < warps ? shared.warp[lane] : 0.0);
+  block_barrier();
+  return x;
+}
+
+// T over load(0) ... load(count - 1) by a block whose size is a power of two; the sum is valid in thread 0.
+template <int Each, class Load>
+PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScratch& shared) {
+  const int64_t span = int64_t(Each) * block_size(), rounds = core::ceil_div(count, span);
+  const bool one_warp = count <= int64_t(Each) * kWarp;  // then the others have nothing, and nothing to wait for
+  if (one_warp && thread_index() >= kWarp) return 0.0;
+  double sum = 0.0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    const int64_t first = round * span + int64_t(Each) * thread_index();
+    double x[Each];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < Each; ++i) x[i] = first + i < count ? load(first + i) : 0.0;
+    if (one_warp) return warp_tree(thread_tree(x));
+    sum = block_tree(thread_tree(x), shared);
+    if (rounds == 1) return sum;
+    if (thread_index() == 0) {  // binary counter: level l holds a sum of 2^l rounds
+      int level = 0;
+      for (int64_t r = round; r & 1; r >>= 1) sum = core::pair(shared.level[level++], sum);
+      shared.level[level] = sum;
+    }
+  }
+  if (thread_index() == 0) {
+    bool any = false;
+    for (int level = 0; rounds >> level; ++level) {
+      if ((rounds >> level & 1) == 0) continue;
+      sum = any ? core::pair(shared.level[level], sum) : shared.level[level];
+      any = true;
+    }
+  }
+  return sum;
+}
+
+// True in every thread of the last of `total` blocks to come here, once all that they wrote is visible to it.
+PLUMBLINE_DEVICE bool is_last_block(uint32_t* arrived, uint32_t total, uint32_t& shared) {
+  block_barrier();
+  if (thread_index() == 0) {
+    memory_fence();
+    shared = atomic_add(arrived, uint32_t(1));
+  }
+  block_barrier();
+  const bool last = shared == total - 1;
+  if (last) memory_fence();
+  return last;
+}
+
+}  // namespace plumbline::PLUMBLINE_TARGET

@@ -1,0 +1,100 @@
+#include "tests/benchmarks/gpu/phases.h"
+
+#include "cuda/kernels/check.h"
+#include "cuda/kernels/run.h"
+#include "cuda/plan/plan.h"
+#include "cuda/state/arena.h"
+
+namespace plumbline::bench {
+namespace {
+
+__global__ void fill(uint32_t* words, size_t count, uint32_t mask, uint32_t base, uint32_t seed) {
+  for (size_t i = blockIdx.x * size_t(blockDim.x) + threadIdx.x; i < count; i += size_t(gridDim.x) * blockDim.x) {
+    uint32_t z = (uint32_t(i) ^ seed * 0x9e3779b9u) * 2654435761u;  // a murmur-style mixer
+    z = (z ^ (z >> 16)) * 0x85ebca6bu;
+    z = (z ^ (z >> 13)) * 0xc2b2ae35u;
+    words[i] = ((z ^ (z >> 16)) & mask) | base;
+  }
+}
+
+__global__ void __launch_bounds__(512) read_words(const uint4* from, size_t count, uint32_t* sink) {
+  const size_t stride = size_t(gridDim.x) * blockDim.x;
+  uint32_t x = 0;
+  size_t i = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
+  for (; i + 3 * stride < count; i += 4 * stride) {
+    const uint4 a = __ldcs(from + i), b = __ldcs(from + i + stride), c = __ldcs(from + i + 2 * stride),
+                d = __ldcs(from + i + 3 * stride);
+    x ^= a.x ^ a.y ^ a.z ^ a.w ^ b.x ^ b.y ^ b.z ^ b.w ^ c.x ^ c.y ^ c.z ^ c.w ^ d.x ^ d.y ^ d.z ^ d.w;
+  }
+  if (x == 0x12345678u) *sink = x;
+}
+
+}  // namespace
+
+struct Phases::Impl {
+  Plan plan;
+  gpu::Runtime runtime;
+  Arena state, scratch;
+  gpu::Task task;
+
+  Impl(const TensorSpec& spec, const GroupOptions& options)
+      : plan(make_plan({&spec, 1}, {&options, 1}, false)),
+        runtime(OptimizerConfig{Backend::cuda}),
+        state(gpu::device_memory(), plan.state_bytes),
+        scratch(gpu::device_memory(), plan.scratch_bytes) {
+    const auto initial = plan.initial_state();
+    runtime.copy_to_device(state.data(), initial.data(), initial.size(), nullptr);
+    runtime.zero(scratch.data(), scratch.bytes(), nullptr);
+    task.plan = plan.tensors[0];
+    task.state = state.data();
+    task.scratch = scratch.data();
+    runtime.set_preparing(true);
+    for (const Phase phase : {Phase::parameter_norm, Phase::sweep, Phase::finish, Phase::apply, Phase::full})
+      if (has(phase)) run(phase, nullptr);
+    runtime.set_preparing(false);
+  }
+  bool has(Phase phase) const {
+    const TensorPlan& t = plan.tensors[0];
+    if (t.path == Path::full) return phase == Phase::full;
+    return phase == Phase::parameter_norm ? t.hyper.scale_parameter && !t.hyper.carried : phase != Phase::full;
+  }
+  void run(Phase phase, Stream stream) {
+    const int64_t slices = task.plan.slices;
+    switch (phase) {
+      case Phase::parameter_norm:
+        return gpu::run_parameter_norm(runtime, task, stream);
+      case Phase::sweep:
+        return gpu::run_sweep(runtime, task, slices, stream);
+      case Phase::finish:
+        return gpu::run_finish(runtime, task, slices, stream);
+      case Phase::apply:
+        return gpu::run_apply(runtime, task, stream);
+      case Phase::full:
+        return gpu::run_full(runtime, task, stream);
+    }
+  }
+};
+
+Phases::Phases(const TensorSpec& spec, const GroupOptions& options) : impl_(std::make_unique<Impl>(spec, options)) {}
+Phases::~Phases() = default;
+bool Phases::has(Phase phase) const { return impl_->has(phase); }
+void Phases::run(Phase phase, const TensorPointers& pointers, cudaStream_t stream) {
+  impl_->task.parameter = pointers.parameter;
+  impl_->task.gradient = pointers.gradient;
+  impl_->run(phase, stream);
+}
+
+void fill_random(void* memory, size_t bytes, Type type, uint32_t seed) {
+  // the two lowest bits of the exponent are random, the others spell 2^-10 to 2^-8 (float16: the nearest it has)
+  const uint32_t mask = type == Type::float32 ? 0x80ffffffu : type == Type::bfloat16 ? 0x80ff80ffu : 0x87ff87ffu;
+  const uint32_t base = type == Type::float32 ? 0x3b000000u : type == Type::bfloat16 ? 0x3b003b00u : 0x18001800u;
+  fill<<<1024, 256>>>(static_cast<uint32_t*>(memory), bytes / 4, mask, base, seed);
+  gpu::check(cudaGetLastError());
+}
+
+void read_all(const void* memory, size_t bytes, int multiprocessors, uint32_t* sink, cudaStream_t stream) {
+  read_words<<<4 * multiprocessors, 512, 0, stream>>>(static_cast<const uint4*>(memory), bytes / 16, sink);
+  gpu::check(cudaGetLastError());
+}
+
+}  // namespace plumbline::bench

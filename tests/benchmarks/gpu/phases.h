@@ -1,0 +1,34 @@
+// One factored or full tensor on the GPU, the phases of its step one by one, and data to run them on.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <memory>
+
+#include "cuda/api/optimizer.h"
+
+namespace plumbline::bench {
+
+enum class Phase { parameter_norm, sweep, finish, apply, full };
+
+class Phases {
+ public:
+  Phases(const TensorSpec& spec, const GroupOptions& options);
+  ~Phases();
+  Phases(const Phases&) = delete;
+  Phases& operator=(const Phases&) = delete;
+
+  bool has(Phase phase) const;
+  // Enqueues one phase; those of one step have run in order before it is timed alone.
+  void run(Phase phase, const TensorPointers& pointers, cudaStream_t stream);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Random signs and mantissas of magnitude 2^-10 to 2^-8, never zero: data of one kind for every type.
+void fill_random(void* memory, size_t bytes, Type type, uint32_t seed);
+// Reads `bytes` (a multiple of 16) and writes next to nothing.
+void read_all(const void* memory, size_t bytes, int multiprocessors, uint32_t* sink, cudaStream_t stream);
+
+}  // namespace plumbline::bench

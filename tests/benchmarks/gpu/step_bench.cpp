@@ -1,0 +1,241 @@
+// Times steps of the CUDA optimizer beside large copies of the same run. Prints a table; --out FILE writes JSON too.
+//
+// A step is replayed in a CUDA graph over rotating tensors of at least four times the L2 cache. The rate counts what
+// the step cannot avoid to move with a carried norm: gradient twice, parameter in and out (16 bytes an element in
+// float32, 8 in the 16-bit types); `of copy` is that rate over the rate, read plus written, of a 1 GiB device copy.
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cuda/kernels/check.h"
+#include "tests/benchmarks/gpu/phases.h"
+
+namespace plumbline::bench {
+namespace {
+
+using gpu::check;
+using nlohmann::json;
+
+struct DeviceBuffer {
+  void* data = nullptr;
+  size_t bytes;
+  explicit DeviceBuffer(size_t n) : bytes((n + 15) / 16 * 16) { check(cudaMalloc(&data, bytes)); }
+  ~DeviceBuffer() { cudaFree(data); }
+  DeviceBuffer(DeviceBuffer&& other) noexcept : data(std::exchange(other.data, nullptr)), bytes(other.bytes) {}
+  DeviceBuffer(const DeviceBuffer&) = delete;
+};
+
+struct Timing {
+  double median = 0, low = 0, high = 0;  // microseconds of one item; quartiles
+};
+
+// One item of a graph of `items` calls, over `replays` replays after a warm-up.
+Timing time_graph(int items, int replays, const std::function<void(int, cudaStream_t)>& call) {
+  cudaStream_t stream;
+  cudaGraph_t graph;
+  cudaGraphExec_t executable;
+  cudaEvent_t start, stop;
+  check(cudaStreamCreate(&stream));
+  check(cudaEventCreate(&start));
+  check(cudaEventCreate(&stop));
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  for (int i = 0; i < items; ++i) call(i, stream);
+  check(cudaStreamEndCapture(stream, &graph));
+  check(cudaGraphInstantiate(&executable, graph, 0));
+  constexpr int kWarmUp = 3;
+  for (int i = 0; i < kWarmUp; ++i) check(cudaGraphLaunch(executable, stream));
+  std::vector<double> times;
+  for (int i = 0; i < replays; ++i) {
+    check(cudaEventRecord(start, stream));
+    check(cudaGraphLaunch(executable, stream));
+    check(cudaEventRecord(stop, stream));
+    check(cudaStreamSynchronize(stream));
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, start, stop));
+    times.push_back(double(milliseconds) * 1e3 / items);
+  }
+  check(cudaGraphExecDestroy(executable));
+  check(cudaGraphDestroy(graph));
+  check(cudaEventDestroy(start));
+  check(cudaEventDestroy(stop));
+  check(cudaStreamDestroy(stream));
+  std::sort(times.begin(), times.end());
+  const size_t n = times.size();
+  return {times[n / 2], times[n / 4], times[3 * n / 4]};
+}
+
+struct Machine {
+  cudaDeviceProp device;
+  double copy = 0, read = 0;  // GB/s; a copy counts bytes read and written
+};
+
+Machine measure_machine(int replays) {
+  Machine machine;
+  check(cudaGetDeviceProperties(&machine.device, 0));
+  const size_t bytes = size_t(1) << 30;
+  const DeviceBuffer from(bytes), to(bytes), sink(16);
+  fill_random(from.data, bytes, Type::float32, 1);
+  const auto rate = [&](double moved, auto call) { return moved / time_graph(4, replays, call).median * 1e-3; };
+  machine.copy = rate(2.0 * double(bytes), [&](int, cudaStream_t stream) {
+    check(cudaMemcpyAsync(to.data, from.data, bytes, cudaMemcpyDeviceToDevice, stream));
+  });
+  machine.read = rate(double(bytes), [&](int, cudaStream_t stream) {
+    read_all(from.data, bytes, machine.device.multiProcessorCount, static_cast<uint32_t*>(sink.data), stream);
+  });
+  return machine;
+}
+
+struct Job {
+  std::vector<int64_t> shape;
+  Type parameter, gradient;
+  ParameterNorm norm;
+};
+
+size_t element_bytes(Type type) { return type == Type::float32 ? 4 : 2; }
+std::string type_name(Type type) { return type == Type::float32 ? "f32" : type == Type::bfloat16 ? "bf16" : "f16"; }
+
+json measure(const Job& job, const Machine& machine, Storage storage, int replays) {
+  int64_t size = 1;
+  std::string shape;
+  for (const int64_t extent : job.shape) {
+    size *= extent;
+    shape += (shape.empty() ? "" : "x") + std::to_string(extent);
+  }
+  const size_t parameter_bytes = size_t(size) * element_bytes(job.parameter),
+               gradient_bytes = size_t(size) * element_bytes(job.gradient);
+  const double least = 2.0 * double(parameter_bytes + gradient_bytes);
+  const size_t rotation = size_t(4) * size_t(machine.device.l2CacheSize);
+  const int sets = std::max(2, int(rotation / (parameter_bytes + gradient_bytes)) + 1);
+  std::vector<DeviceBuffer> buffers;
+  std::vector<TensorPointers> pointers;
+  for (int i = 0; i < sets; ++i) {
+    buffers.emplace_back(parameter_bytes);
+    fill_random(buffers.back().data, buffers.back().bytes, job.parameter, uint32_t(2 * i));
+    pointers.push_back({buffers.back().data, nullptr});
+    buffers.emplace_back(gradient_bytes);
+    fill_random(buffers.back().data, buffers.back().bytes, job.gradient, uint32_t(2 * i + 1));
+    pointers.back().gradient = buffers.back().data;
+  }
+  GroupOptions options;
+  options.lr = 1e-4;  // small: thousands of steps on one gradient must not carry parameters out of range
+  options.storage = storage;
+  options.parameter_norm = job.norm;
+  const TensorSpec spec{"w", job.shape, job.parameter, job.gradient, 0};
+  OptimizerConfig config;
+  config.backend = Backend::cuda;
+  Optimizer optimizer({spec}, {options}, config);
+  const int items = std::max(sets, 8);
+  optimizer.step({&pointers[0], 1});  // a carried norm exists from here on
+  check(cudaDeviceSynchronize());
+  const auto step = [&](int i, cudaStream_t stream) { optimizer.step({&pointers[size_t(i % sets)], 1}, stream); };
+  const Timing whole = time_graph(items, replays, step);
+
+  json row = {{"shape", shape},
+              {"parameter", type_name(job.parameter)},
+              {"gradient", type_name(job.gradient)},
+              {"norm", job.norm == ParameterNorm::carried ? "carried" : "fresh"},
+              {"step_us", whole.median},
+              {"step_us_quartiles", {whole.low, whole.high}},
+              {"bytes_per_element", least / double(size)},
+              {"rate_gb_s", least / whole.median * 1e-3},
+              {"of_copy", least / whole.median * 1e-3 / machine.copy},
+              {"state_bytes", optimizer.state_bytes()},
+              {"scratch_bytes", optimizer.scratch_bytes()}};
+  Phases phases(spec, options);
+  const std::pair<Phase, const char*> names[] = {{Phase::parameter_norm, "parameter_norm_us"},
+                                                 {Phase::sweep, "sweep_us"},
+                                                 {Phase::finish, "finish_us"},
+                                                 {Phase::apply, "apply_us"}};
+  for (const auto& [phase, name] : names)
+    if (phases.has(phase)) phases.run(phase, pointers[0], nullptr);
+  check(cudaDeviceSynchronize());
+  for (const auto& [phase, name] : names) {
+    if (!phases.has(phase)) continue;
+    row[name] = time_graph(items, replays, [&, p = phase](int i, cudaStream_t stream) {
+                  phases.run(p, pointers[size_t(i % sets)], stream);
+                }).median;
+  }
+  if (row.contains("sweep_us"))
+    row["sweep_of_read"] = double(gradient_bytes) / row["sweep_us"].get<double>() * 1e-3 / machine.read;
+  if (row.contains("apply_us"))
+    row["apply_of_copy"] =
+        double(gradient_bytes + 2 * parameter_bytes) / row["apply_us"].get<double>() * 1e-3 / machine.copy;
+
+  const auto cell = [&](const char* name, const char* form) {
+    return row.contains(name) ? fmt::format(fmt::runtime(form), row[name].get<double>()) : std::string("-");
+  };
+  fmt::print("{:>12} {:>4} {:>4} {:>7} {:>9.1f} {:>7.0f} {:>6.3f} {:>7} {:>8} {:>6} {:>7} {:>8} {:>6}\n", shape,
+             type_name(job.parameter), type_name(job.gradient), row["norm"].get<std::string>(), whole.median,
+             row["rate_gb_s"].get<double>(), row["of_copy"].get<double>(), cell("parameter_norm_us", "{:.1f}"),
+             cell("sweep_us", "{:.1f}"), cell("sweep_of_read", "{:.2f}"), cell("finish_us", "{:.1f}"),
+             cell("apply_us", "{:.1f}"), cell("apply_of_copy", "{:.2f}"));
+  std::fflush(stdout);
+  return row;
+}
+
+std::vector<Job> jobs(bool quick) {
+  using Shape = std::vector<int64_t>;
+  std::vector<Shape> shapes = {{4096, 4096}, {4096, 11008}, {11008, 4096}, {32000, 4096}};
+  if (!quick)
+    shapes.insert(shapes.end(), {{1024, 1024}, {2048, 2048}, {8192, 8192}, {4096, 14336}, {512, 32768}, {1 << 24}});
+  const std::pair<Type, Type> types[] = {
+      {Type::float32, Type::float32}, {Type::bfloat16, Type::bfloat16}, {Type::float32, Type::bfloat16}};
+  std::vector<Job> all;
+  for (const auto& [parameter, gradient] : types)
+    for (const ParameterNorm norm : {ParameterNorm::carried, ParameterNorm::fresh})
+      for (const Shape& shape : shapes) {
+        if (quick && parameter != gradient) continue;
+        all.push_back({shape, parameter, gradient, norm});
+      }
+  return all;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Step times of the CUDA optimizer beside the device's copy rate");
+  std::string out, storage = "al8";
+  int replays = 31;
+  bool quick = false;
+  app.add_option("--out", out, "file for the figures as JSON");
+  app.add_option("--replays", replays, "graph replays per figure")->check(CLI::Range(5, 1000));
+  app.add_option("--storage", storage, "fp32, al8, log_u8 or linear_u8");
+  app.add_flag("--quick", quick, "four shapes, equal types");
+  CLI11_PARSE(app, argc, argv);
+  GroupOptions options;
+  set_option(options, "storage", storage);
+  if (const std::string why = backend_unavailable(Backend::cuda); !why.empty()) throw CudaError(why);
+
+  const Machine machine = measure_machine(replays);
+  fmt::print("{}, {} multiprocessors, L2 {:.0f} MB; copy {:.0f} GB/s (read + written), read only {:.0f} GB/s\n",
+             machine.device.name, machine.device.multiProcessorCount, double(machine.device.l2CacheSize) / 1048576,
+             machine.copy, machine.read);
+  fmt::print("{:>12} {:>4} {:>4} {:>7} {:>9} {:>7} {:>6} {:>7} {:>8} {:>6} {:>7} {:>8} {:>6}\n", "shape", "p", "g",
+             "norm", "step us", "GB/s", "copy", "norm us", "sweep us", "read", "fin us", "apply us", "copy");
+  json report = {{"device", machine.device.name},          {"copy_gb_s", machine.copy}, {"read_gb_s", machine.read},
+                 {"l2_bytes", machine.device.l2CacheSize}, {"replays", replays},        {"storage", storage}};
+  for (const Job& job : jobs(quick)) report["steps"].push_back(measure(job, machine, options.storage, replays));
+  if (!out.empty()) {
+    std::ofstream file(out);
+    file << report.dump(2) << '\n';
+    if (!file.flush()) throw std::runtime_error(out + ": cannot be written");
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace plumbline::bench
+
+int main(int argc, char** argv) {
+  try {
+    return plumbline::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "step_bench: {}\n", error.what());
+    return 2;
+  }
+}

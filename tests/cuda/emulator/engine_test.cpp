@@ -1,0 +1,335 @@
+// The kernels under the emulator give the bits of the host twin: state, parameters and the record of every step,
+// whatever the schedule. What a GPU may do differently is then its arithmetic alone.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "cuda/api/optimizer.h"
+#include "cuda/core/number.h"
+#include "cuda/plan/engine.h"
+
+namespace plumbline {
+namespace {
+
+using Shape = std::vector<int64_t>;
+
+// Elements in their type, 16-byte aligned, with guard words behind them.
+class Data {
+ public:
+  Data(int64_t size, Type type) : type_(type), size_(size), units_(size_t(size / 4 + 3)) { fill_guard(); }
+  void set(int64_t i, float x) {
+    if (type_ == Type::float32) std::memcpy(bytes() + i * 4, &x, 4);
+    core::bf16 b;
+    core::f16 h;
+    if (type_ == Type::bfloat16) core::narrow(x, b), std::memcpy(bytes() + i * 2, &b, 2);
+    if (type_ == Type::float16) core::narrow(x, h), std::memcpy(bytes() + i * 2, &h, 2);
+  }
+  void* data() { return units_.data(); }
+  // Index of the first byte that differs, guard words included; -1 if none does.
+  int64_t difference(const Data& other) const {
+    const auto *a = reinterpret_cast<const unsigned char*>(units_.data()),
+               *b = reinterpret_cast<const unsigned char*>(other.units_.data());
+    for (size_t i = 0; i < units_.size() * sizeof(Unit); ++i)
+      if (a[i] != b[i]) return int64_t(i);
+    return -1;
+  }
+
+ private:
+  struct alignas(16) Unit {
+    unsigned char x[16];
+  };
+  unsigned char* bytes() { return units_[0].x; }
+  void fill_guard() { std::memset(units_.data(), 0xA5, units_.size() * sizeof(Unit)); }
+  Type type_;
+  int64_t size_;
+  std::vector<Unit> units_;
+};
+
+enum class Regime { plain, wild };  // wild: zero rows, subnormals, and elements under the non-finite policy
+
+struct Case {
+  Shape shape;
+  GroupOptions options = {};
+  Type parameter = Type::float32, gradient = Type::float32;
+  Regime regime = Regime::plain;
+  int steps = 2;
+  uint64_t schedule = 0;
+};
+
+GroupOptions with(Storage storage, int block = 256) {
+  GroupOptions o;
+  o.storage = storage;
+  o.block = block;
+  o.min_quantized_size = 1;
+  return o;
+}
+
+float sample(std::mt19937_64& random, Regime regime) {
+  const float x = std::ldexp(float(int64_t(random() >> 40) - (1 << 23)), -23 - int(random() % 9));
+  if (regime == Regime::plain) return x;
+  switch (random() % 64) {
+    case 0:
+      return std::numeric_limits<float>::infinity();
+    case 1:
+      return std::numeric_limits<float>::quiet_NaN();
+    case 2:
+      return -0x1p50f;
+    case 3:
+      return 0x1.fffffep49f;
+    case 4:
+      return std::numeric_limits<float>::denorm_min();
+    case 5:
+      return -0.0f;
+    default:
+      return x;
+  }
+}
+
+template <class T>
+std::string bits_differ(const char* what, const std::vector<T>& host, const std::vector<T>& device) {
+  if (host.size() != device.size()) return std::string(what) + ": sizes";
+  for (size_t i = 0; i < host.size(); ++i)
+    if (std::memcmp(&host[i], &device[i], sizeof(T)) != 0) return std::string(what) + "[" + std::to_string(i) + "]";
+  return "";
+}
+bool equal_or_nan(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+// Empty when both optimizers are in the same state and did the same in the last step.
+std::string difference(const Optimizer& host, const Optimizer& device) {
+  if (host.steps_taken(0) != device.steps_taken(0)) return "t";
+  const StepRecord a = host.last_step(0), b = device.last_step(0);
+  if (a.nonfinite != b.nonfinite) return "nonfinite";
+  if (a.step != b.step || a.skipped != b.skipped) return "step";
+  if (!equal_or_nan(a.parameter_rms, b.parameter_rms)) return "parameter_rms";
+  for (const std::string& found : {bits_differ("row", a.row, b.row), bits_differ("col", a.col, b.col),
+                                   bits_differ("second_moment", a.second_moment, b.second_moment)})
+    if (!found.empty()) return found;
+  if (!equal_or_nan(a.update_rms, b.update_rms)) return "update_rms";
+  if (!equal_or_nan(a.clip, b.clip) || !equal_or_nan(a.step_size, b.step_size)) return "step_size";
+  if (!equal_or_nan(double(a.keep), double(b.keep))) return "keep";
+  const auto slots = host.export_raw(0), others = device.export_raw(0);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (std::string found = bits_differ("values", slots[i].values, others[i].values); !found.empty())
+      return slots[i].name + " " + found;
+    if (std::string found = bits_differ("scales", slots[i].scales, others[i].scales); !found.empty())
+      return slots[i].name + " " + found;
+  }
+  return "";
+}
+
+// Steps both backends side by side; the first difference, or nothing.
+std::string compare(const Case& c) {
+  int64_t size = 1;
+  for (const int64_t extent : c.shape) size *= extent;
+  const TensorSpec spec{"w", c.shape, c.parameter, c.gradient, 0};
+  OptimizerConfig host_config, device_config;
+  host_config.record_second_moment = device_config.record_second_moment = true;
+  device_config.backend = Backend::emulator;
+  device_config.schedule_seed = c.schedule;
+  Optimizer host({spec}, {c.options}, host_config), device({spec}, {c.options}, device_config);
+  std::mt19937_64 random(uint64_t(size) * 31 + c.shape.size());
+  Data parameter(size, c.parameter), gradient(size, c.gradient);
+  for (int64_t i = 0; i < size; ++i) parameter.set(i, 0.25f * sample(random, Regime::plain));
+  Data device_parameter = parameter;
+  for (int step = 1; step <= c.steps; ++step) {
+    // the first step of a wild case is tame, so that skipping one is seen to leave its state alone
+    const Regime regime = step == 1 ? Regime::plain : c.regime;
+    for (int64_t i = 0; i < size; ++i) gradient.set(i, sample(random, regime));
+    if (c.regime == Regime::wild)
+      for (int64_t i = 0; i < std::min<int64_t>(size / 3, c.shape.back()); ++i) gradient.set(i, 0.0f);
+    const TensorPointers to_host{parameter.data(), gradient.data()},
+        to_device{device_parameter.data(), gradient.data()};
+    host.step({&to_host, 1});
+    device.step({&to_device, 1});
+    if (std::string found = difference(host, device); !found.empty())
+      return "step " + std::to_string(step) + ": " + found;
+    if (const int64_t at = parameter.difference(device_parameter); at >= 0)
+      return "step " + std::to_string(step) + ": parameter byte " + std::to_string(at);
+  }
+  return "";
+}
+
+std::string name(const Case& c) {
+  std::string text = "shape";
+  for (const int64_t extent : c.shape) text += " " + std::to_string(extent);
+  return text + ", types " + std::to_string(int(c.parameter)) + std::to_string(int(c.gradient)) + ", storage " +
+         std::to_string(int(c.options.storage)) + ", policy " + std::to_string(int(c.options.nonfinite)) + ", regime " +
+         std::to_string(int(c.regime)) + ", schedule " + std::to_string(c.schedule);
+}
+
+void expect_same(const Case& c) { EXPECT_EQ(compare(c), "") << name(c); }
+
+constexpr Type kTypes[] = {Type::float32, Type::bfloat16, Type::float16};
+constexpr Storage kStorages[] = {Storage::fp32, Storage::al8, Storage::log_u8, Storage::linear_u8};
+constexpr Nonfinite kPolicies[] = {Nonfinite::propagate, Nonfinite::zero, Nonfinite::skip};
+const Shape kShapes[] = {{1, 1},      {1, 5},     {5, 1},     {7, 33},    {37, 129}, {64, 64},      {100, 1000},
+                         {1025, 257}, {2049, 64}, {40, 4096}, {9, 16385}, {3, 5, 7}, {2, 3, 40, 8}, {1},
+                         {7},         {2047},     {2048},     {2049},     {5000}};
+
+// Every shape meets every schedule; the rest turns with the two.
+TEST(EmulatorEngine, AgreesWithTheTwinOverShapesAndSchedules) {
+  int turn = 0;
+  for (const Shape& shape : kShapes) {
+    int64_t size = 1;
+    for (const int64_t extent : shape) size *= extent;
+    const uint64_t schedules = size > 100000 ? 2 : size > 20000 ? 3 : 7;
+    for (uint64_t schedule = 0; schedule < schedules; ++schedule, ++turn) {
+      Case c{shape, with(kStorages[turn % 4], 64 << (turn % 6))};
+      c.parameter = kTypes[turn % 3];
+      c.gradient = kTypes[turn / 3 % 3];
+      c.options.nonfinite = kPolicies[turn / 2 % 3];
+      c.options.parameter_norm = turn % 5 < 2 ? ParameterNorm::carried : ParameterNorm::fresh;
+      c.regime = turn % 4 == 3 ? Regime::wild : Regime::plain;
+      c.steps = size > 20000 ? 2 : 3;
+      c.schedule = size > 20000 ? uint64_t(turn) : schedule;
+      expect_same(c);
+    }
+  }
+}
+
+TEST(EmulatorEngine, AgreesForEveryTypeStorageAndPolicy) {
+  uint64_t schedule = 0;
+  for (const Type parameter : kTypes)
+    for (const Type gradient : kTypes)
+      for (const Storage storage : kStorages)
+        for (const Nonfinite policy : kPolicies) {
+          Case c{schedule % 2 == 0 ? Shape{19, 70} : Shape{2, 700}, with(storage, 64), parameter, gradient};
+          c.options.nonfinite = policy;
+          c.options.factored = schedule % 4 < 2;
+          c.options.parameter_norm = schedule % 3 == 0 ? ParameterNorm::carried : ParameterNorm::fresh;
+          c.regime = Regime::wild;
+          c.schedule = schedule++ % 11;
+          expect_same(c);
+        }
+}
+
+TEST(EmulatorEngine, AgreesForEveryOption) {
+  const auto options = [](auto change) {
+    GroupOptions o = with(Storage::al8);
+    change(o);
+    return o;
+  };
+  const GroupOptions all[] = {
+      options([](auto& o) { o.relative_step = true, o.lr = 0.5; }),
+      options([](auto& o) { o.scale_parameter = false; }),
+      options([](auto& o) { o.beta2 = 0.999; }),
+      options([](auto& o) { o.clip = 0.0; }),
+      options([](auto& o) { o.clip = 0.01, o.maximize = true; }),
+      options([](auto& o) { o.weight_decay = 0.1, o.weight_decay_by = DecayScale::lr; }),
+      options([](auto& o) { o.weight_decay = 0.1, o.eps2 = 10.0; }),
+      options([](auto& o) { o.eps1 = 1.0, o.beta2_decay = -0.5; }),
+      options([](auto& o) { o.factored = false, o.parameter_norm = ParameterNorm::carried; }),
+      options([](auto& o) { o.factored = false, o.scale_parameter = false; }),
+  };
+  uint64_t schedule = 0;
+  for (const GroupOptions& o : all)
+    for (const Shape& shape : {Shape{33, 48}, Shape{2, 9, 65}, Shape{300}}) {
+      Case c{shape, o};
+      c.schedule = schedule++;
+      expect_same(c);
+    }
+}
+
+// Rows in segments with a ragged end, on a device with little shared memory.
+TEST(EmulatorEngine, AgreesInSegmentsOfRows) {
+  for (const int64_t cols : {1025, 3000, 4100}) {
+    Case wide{{11, cols}, with(Storage::log_u8)};
+    wide.schedule = 1;
+    wide.options.parameter_norm = ParameterNorm::carried;
+    wide.regime = cols == 3000 ? Regime::wild : Regime::plain;
+    expect_same(wide);
+  }
+}
+
+// More tiles than blocks, so that a block goes from one to the next, and codec blocks as wide as a tile.
+TEST(EmulatorEngine, AgreesWhereABlockTakesManyTiles) {
+  for (const uint64_t schedule : {2, 3, 4}) {
+    for (const ParameterNorm norm : {ParameterNorm::fresh, ParameterNorm::carried}) {
+      Case c{{60000}, with(Storage::al8, 2048)};
+      c.options.parameter_norm = norm;
+      c.schedule = schedule;
+      expect_same(c);
+    }
+    Case many{{17, 20, 3}, with(Storage::log_u8, 2048)};  // 34 tiles of state for the 16 blocks that store it
+    many.schedule = schedule;
+    expect_same(many);
+  }
+}
+
+// Slices of which only a part has its partial sums in scratch at a time.
+TEST(EmulatorEngine, AgreesInChunksOfSlices) {
+  const TensorSpec spec{"w", {7, 20, 70}};
+  const int64_t size = 7 * 20 * 70;
+  for (const Nonfinite policy : kPolicies) {
+    GroupOptions options = with(Storage::al8, 64);
+    options.nonfinite = policy;
+    const Plan plan = make_plan({&spec, 1}, {&options, 1}, false);
+    Plan chunked = plan;
+    chunked.tensors[0].chunk = 3;
+    OptimizerConfig config;
+    config.schedule_seed = 2;
+    const auto host = make_host_engine(plan, {}), device = make_emulator_engine(chunked, config);
+    std::mt19937_64 random(5);
+    Data parameter(size, spec.parameter), gradient(size, spec.gradient);
+    for (int64_t i = 0; i < size; ++i) parameter.set(i, sample(random, Regime::plain));
+    Data device_parameter = parameter;
+    for (int step = 0; step < 3; ++step) {
+      for (int64_t i = 0; i < size; ++i) gradient.set(i, sample(random, step == 1 ? Regime::wild : Regime::plain));
+      const TensorPointers to_host{parameter.data(), gradient.data()},
+          to_device{device_parameter.data(), gradient.data()};
+      host->step({&to_host, 1}, nullptr);
+      device->step({&to_device, 1}, nullptr);
+      std::vector<std::byte> state(plan.state_bytes), device_state(plan.state_bytes);
+      host->read(ArenaKind::state, 0, state, nullptr);
+      device->read(ArenaKind::state, 0, device_state, nullptr);
+      EXPECT_EQ(bits_differ("state", state, device_state), "") << "policy " << int(policy) << " step " << step;
+      EXPECT_EQ(parameter.difference(device_parameter), -1) << "policy " << int(policy) << " step " << step;
+    }
+  }
+}
+
+TEST(EmulatorEngine, TakesSeveralTensorsANewRateAndAnImportedState) {
+  const std::vector<TensorSpec> specs = {
+      {"a", {20, 30}, Type::float32, Type::bfloat16, 0}, {"b", {77}}, {"c", {2, 4, 6}}};
+  GroupOptions options = with(Storage::al8, 64);
+  options.parameter_norm = ParameterNorm::carried;
+  OptimizerConfig device_config;
+  device_config.backend = Backend::emulator;
+  device_config.schedule_seed = 9;
+  Optimizer host(specs, {options}, {}), device(specs, {options}, device_config);
+  std::mt19937_64 random(1);
+  std::vector<Data> p, q, g;
+  for (const TensorSpec& spec : specs) {
+    int64_t size = 1;
+    for (const int64_t extent : spec.shape) size *= extent;
+    p.emplace_back(size, spec.parameter);
+    g.emplace_back(size, spec.gradient);
+    for (int64_t i = 0; i < size; ++i)
+      p.back().set(i, sample(random, Regime::plain)), g.back().set(i, sample(random, Regime::plain));
+  }
+  q = p;
+  for (int step = 0; step < 4; ++step) {
+    std::vector<TensorPointers> to_host, to_device;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      to_host.push_back({p[i].data(), g[i].data()});
+      to_device.push_back({q[i].data(), g[i].data()});
+    }
+    if (step == 1) host.set_lr(0.5), device.set_lr(0.5);
+    if (step == 2) {  // a fresh optimizer goes on from the host's state
+      device = Optimizer(specs, {options}, device_config);
+      device.set_lr(0.5);
+      for (int i = 0; i < int(specs.size()); ++i) device.import_raw(i, host.steps_taken(i), host.export_raw(i));
+    }
+    host.step(to_host);
+    device.step(to_device);
+    for (size_t i = 0; i < specs.size(); ++i)
+      EXPECT_EQ(p[i].difference(q[i]), -1) << "step " << step << " tensor " << i;
+  }
+}
+
+}  // namespace
+}  // namespace plumbline

@@ -1,0 +1,172 @@
+// The emulator itself, on kernels of a few lines: what it must report, and what it must leave alone.
+#include "cuda/emulator/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda/device.h"
+
+namespace plumbline::PLUMBLINE_TARGET {
+namespace {
+
+constexpr int kThreads = 128, kBlocks = 5;
+constexpr uint64_t kSeeds = 12;
+
+enum class Fault {
+  none,
+  no_barrier_before_read,
+  no_barrier_after_read,
+  no_wait,
+  barrier_not_reached,
+  different_barriers,
+  early_exit,
+  exchange_not_reached,
+  wild_shared_write,
+  misaligned,
+};
+
+struct Arguments {
+  const float* in;
+  float* out;
+  uint32_t* arrived;
+  Fault fault;
+};
+struct Shared {
+  float x[kThreads];
+};
+
+// Two rounds of: copy a value to shared memory, wait, take the mirrored thread's value, sum it over the warp.
+PLUMBLINE_KERNEL(kThreads, 1)
+mirror(Arguments a) {
+  PLUMBLINE_SHARED(Shared, shared);
+  PLUMBLINE_DYNAMIC_SHARED(Bits<16>, ring);
+  const int t = thread_index(), base = block_index() * block_size();
+  float sum = 0.0f;
+  if (a.fault == Fault::early_exit && t == 77) return;
+  for (int round = 0; round < 2; ++round) {
+    copy16_async(ring + t, a.in + 4 * (base + t), round == 0 || t % 2 == 0);
+    copy_commit();
+    if (a.fault != Fault::no_wait) copy_wait<0>();
+    float four[4];
+    std::memcpy(four, ring + t, sizeof four);
+    if (a.fault != Fault::no_barrier_after_read) block_barrier();
+    shared.x[t] = four[0] + four[1] + four[2] + four[3] + float(round);
+    if (a.fault == Fault::different_barriers && t >= 64)
+      block_barrier();
+    else if (a.fault != Fault::no_barrier_before_read && !(a.fault == Fault::barrier_not_reached && t == 3))
+      block_barrier();
+    float x = shared.x[kThreads - 1 - t];
+    for (int distance = 1; distance < kWarp; distance *= 2)
+      if (!(a.fault == Fault::exchange_not_reached && t == 40)) x += shuffle_xor(x, distance);
+    sum += x;
+  }
+  if (a.fault == Fault::wild_shared_write && t < 4) reinterpret_cast<volatile float*>(ring + kThreads)[t] = 1.0f;
+  if (a.fault == Fault::misaligned && t == 9) sum += float(load<16>(a.in + 1).word[0]);
+  a.out[base + t] = sum;
+  block_barrier();
+  if (t == 0) atomic_add(a.arrived, uint32_t(1));
+}
+
+struct Outcome {
+  std::vector<float> out;
+  uint32_t arrived = 0;
+  std::string error;
+};
+Outcome run_mirror(Fault fault, uint64_t seed) {
+  struct alignas(16) Four {
+    float x[4];
+  };
+  std::vector<Four> in(kThreads * kBlocks);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = {{float(i), float(i % 7), 0.5f, -1.0f}};
+  Outcome outcome;
+  outcome.out.assign(kThreads * kBlocks, -1.0f);
+  const Arguments arguments{in[0].x, outcome.out.data(), &outcome.arrived, fault};
+  try {
+    emulator::run(
+        {"mirror", kBlocks, kThreads, kThreads * 16, seed},
+        [](const void* a) { mirror(*static_cast<const Arguments*>(a)); }, &arguments);
+  } catch (const emulator::EmulationError& e) {
+    outcome.error = e.what();
+  }
+  return outcome;
+}
+
+// Compared bit for bit: a poisoned value is a NaN.
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST(Machine, EveryScheduleOfACorrectKernelGivesTheSameResult) {
+  const Outcome first = run_mirror(Fault::none, 0);
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    const Outcome outcome = run_mirror(Fault::none, seed);
+    EXPECT_EQ(outcome.error, "") << "seed " << seed;
+    EXPECT_TRUE(same(outcome.out, first.out)) << "seed " << seed;
+    EXPECT_EQ(outcome.arrived, kBlocks);
+  }
+  EXPECT_EQ(
+      first.out[kThreads - 1], 0.0f + 31 * 16 + (31 * 32 / 2 - 31 * 16) +  // threads 0..31, round 0 and 1
+                                   [] {
+                                     float sum = 0;
+                                     for (int i = 0; i < 32; ++i) {
+                                       sum += float(i % 7) - 0.5f;
+                                       sum += i % 2 == 0 ? float(i) + float(i % 7) - 0.5f : 0.0f;
+                                       sum += 1.0f;
+                                     }
+                                     return sum;
+                                   }());
+}
+
+TEST(Machine, AMissingBarrierOrWaitShowsInTheResult) {
+  const Outcome good = run_mirror(Fault::none, 0);
+  for (const Fault fault : {Fault::no_barrier_before_read, Fault::no_barrier_after_read, Fault::no_wait}) {
+    int seen = 0;
+    for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+      const Outcome outcome = run_mirror(fault, seed);
+      seen += outcome.error != "" || !same(outcome.out, good.out);
+    }
+    EXPECT_GE(seen, fault == Fault::no_wait ? int(kSeeds) : 1) << "fault " << int(fault);
+  }
+}
+
+TEST(Machine, FaultsThatAreNoMatterOfScheduleAreAlwaysReported) {
+  const std::pair<Fault, const char*> faults[] = {
+      {Fault::barrier_not_reached, "kernel mirror"}, {Fault::early_exit, "(1 have ended)"},
+      {Fault::different_barriers, "others wait at"}, {Fault::exchange_not_reached, "kernel mirror"},
+      {Fault::wild_shared_write, "wrote past"},      {Fault::misaligned, "no multiple of 16"}};
+  for (const auto& [fault, message] : faults) {
+    for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+      const std::string error = run_mirror(fault, seed).error;
+      EXPECT_NE(error.find(message), error.npos) << "fault " << int(fault) << " seed " << seed << ": '" << error << "'";
+    }
+  }
+}
+
+TEST(Machine, GoesOnAfterAFailureAndBesideOtherThreads) {
+  const Outcome good = run_mirror(Fault::none, 0);
+  std::vector<std::jthread> hosts;
+  for (int host = 0; host < 3; ++host) {
+    hosts.emplace_back([&good, host] {
+      for (uint64_t seed = 0; seed < 6; ++seed) {
+        EXPECT_NE(run_mirror(Fault::early_exit, seed).error, "");
+        EXPECT_TRUE(same(run_mirror(Fault::none, seed + uint64_t(host)).out, good.out));
+      }
+    });
+  }
+}
+
+TEST(Machine, AKernelThatThrowsEndsTheLaunch) {
+  const auto body = [](const void*) {
+    if (thread_index() == 5) throw std::length_error("from a kernel");
+    block_barrier();
+  };
+  EXPECT_THROW(emulator::run({"thrower", 2, 64, 0, 3}, body, nullptr), std::length_error);
+  EXPECT_THROW(emulator::run({"odd", 1, 33, 0, 0}, body, nullptr), emulator::EmulationError);
+}
+
+}  // namespace
+}  // namespace plumbline::PLUMBLINE_TARGET

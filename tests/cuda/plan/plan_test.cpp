@@ -1,0 +1,145 @@
+#include "cuda/plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace plumbline {
+namespace {
+
+TensorSpec spec(std::vector<int64_t> shape) {
+  TensorSpec s;
+  s.name = "w";
+  s.shape = std::move(shape);
+  return s;
+}
+
+TEST(Plan, RejectsImpossibleTensorsByName) {
+  const GroupOptions groups[] = {{}};
+  for (const auto& shape : std::vector<std::vector<int64_t>>{
+           {}, {0}, {4, 0}, {-1, 4}, {int64_t(1) << 41}, {int64_t(1) << 32, int64_t(1) << 32}}) {
+    const TensorSpec tensors[] = {spec(shape)};
+    try {
+      make_plan(tensors, groups, false);
+      ADD_FAILURE() << "accepted";
+    } catch (const OptionError& error) {
+      EXPECT_NE(std::string(error.what()).find("'w'"), std::string::npos);
+    }
+  }
+  TensorSpec other_group = spec({4});
+  other_group.group = 1;
+  EXPECT_THROW(make_plan(std::span(&other_group, 1), groups, false), OptionError);
+  EXPECT_THROW(make_plan({}, groups, false), OptionError);
+  const TensorSpec good[] = {spec({4})};
+  EXPECT_THROW(make_plan(good, {}, false), OptionError);
+}
+
+TEST(Plan, ChoosesThePathByAxesAndOption) {
+  GroupOptions unfactored;
+  unfactored.factored = false;
+  const GroupOptions groups[] = {{}, unfactored};
+  TensorSpec full = spec({3, 4, 5});
+  full.group = 1;
+  const TensorSpec tensors[] = {spec({7}), spec({3, 4, 5}), full};
+  const Plan plan = make_plan(tensors, groups, false);
+  EXPECT_EQ(plan.tensors[0].path, Path::full);
+  EXPECT_EQ(plan.tensors[0].slices, 1);
+  EXPECT_EQ(plan.tensors[1].path, Path::factored);
+  EXPECT_EQ(plan.tensors[1].slices, 3);
+  EXPECT_EQ(plan.tensors[1].rows, 4);
+  EXPECT_EQ(plan.tensors[1].cols, 5);
+  EXPECT_EQ(plan.tensors[2].path, Path::full);
+  EXPECT_EQ(plan.tensors[2].slices, 3);
+  EXPECT_EQ(plan.tensors[2].slot[int(SlotKind::second_moment)].matrix, 20);
+}
+
+TEST(Plan, BlocksNeverCrossAMatrix) {
+  GroupOptions options;
+  options.min_quantized_size = 0;
+  options.block = 64;
+  const GroupOptions groups[] = {options};
+  const TensorSpec tensors[] = {spec({5, 65, 3})};
+  const Plan plan = make_plan(tensors, groups, false);
+  const SlotPlan& row = plan.tensors[0].slot[int(SlotKind::row)];
+  EXPECT_EQ(row.count, 5 * 65);
+  EXPECT_EQ(row.blocks, 2);
+}
+
+// Byte ranges of a plan's areas that live at the same time; none may overlap another or leave the arena.
+struct Area {
+  int64_t first, bytes;
+};
+void expect_disjoint(std::vector<Area> areas, size_t arena) {
+  std::sort(areas.begin(), areas.end(), [](const Area& a, const Area& b) { return a.first < b.first; });
+  int64_t end = 0;
+  for (const Area& area : areas) {
+    ASSERT_GE(area.first, end);
+    ASSERT_EQ(area.first % 16, 0);
+    end = area.first + area.bytes;
+  }
+  ASSERT_LE(size_t(end), arena);
+}
+
+TEST(Plan, AreasAreDisjointAndInsideTheArenas) {
+  GroupOptions full;
+  full.factored = false;
+  full.storage = Storage::linear_u8;
+  const GroupOptions groups[] = {{}, full};
+  std::vector<TensorSpec> tensors = {spec({3, 700, 90}), spec({5000}),        spec({1, 1}),
+                                     spec({4096, 4096}), spec({8, 300, 300}), spec({33, 2100})};
+  tensors.back().group = 1;
+  const Plan plan = make_plan(tensors, groups, true);
+  std::vector<Area> state = {{0, 2 * 8}}, lasting;
+  for (const TensorPlan& t : plan.tensors) {
+    state.push_back({t.clock, sizeof(core::TensorClock)});
+    for (const SlotPlan& s : t.slot) {
+      if (s.count == 0) continue;
+      const bool coded = s.storage != Storage::fp32;
+      state.push_back({s.values, s.count * (coded ? 1 : 4)});
+      if (coded) state.push_back({s.scales, t.slices * s.blocks * (s.storage == Storage::linear_u8 ? 4 : 8)});
+    }
+    lasting.push_back({t.scalars, sizeof(core::StepScalars)});
+    lasting.push_back({t.done, (t.slices + 1) * 4});
+    if (t.path == Path::factored) {
+      lasting.push_back({t.row, t.slices * t.rows * 4});
+      lasting.push_back({t.col, t.slices * t.cols * 4});
+    } else {
+      lasting.push_back({t.second_moment, t.size * 4});
+    }
+  }
+  expect_disjoint(state, plan.state_bytes);
+  int covered = 0;
+  for (const Wave& wave : plan.waves) {
+    ASSERT_EQ(wave.first, covered);
+    covered = wave.last;
+    std::vector<Area> areas = lasting;
+    for (int i = wave.first; i < wave.last; ++i) {
+      const TensorPlan& t = plan.tensors[size_t(i)];
+      areas.push_back({t.slice_sums, 3 * t.slices * 8});
+      areas.push_back({t.slice_step, t.slices * 4});
+      if (t.path == Path::full) {
+        areas.push_back({t.update_sums, t.slices * t.flat_tiles * 8});
+        areas.push_back({t.parameter_sums, t.slices * t.flat_tiles * 8});
+        continue;
+      }
+      areas.push_back({t.parameter_sums, t.slices * t.rows * 8});
+      areas.push_back({t.col_scale, t.slices * t.pitch * 4});
+      areas.push_back({t.norm_tiles, t.slices * t.column_tiles * 8});
+      areas.push_back({t.row_tile_sums, t.slices * t.row_tiles * 8});
+      areas.push_back({t.partial_col, t.chunk * t.strips * t.pitch * 4});
+      areas.push_back({t.partial_weighted, t.chunk * t.strips * t.pitch * 4});
+    }
+    expect_disjoint(areas, plan.scratch_bytes);
+  }
+  EXPECT_EQ(covered, int(plan.tensors.size()));
+}
+
+TEST(Plan, ScratchOfALargeMatrixStaysBelowFiveMegabytes) {
+  const GroupOptions groups[] = {{}};
+  const TensorSpec tensors[] = {spec({4096, 4096})};
+  EXPECT_LE(make_plan(tensors, groups, false).scratch_bytes, 5'000'000u);
+}
+
+}  // namespace
+}  // namespace plumbline

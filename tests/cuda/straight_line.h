@@ -1,0 +1,52 @@
+// The canonical evaluation order written as it reads (cuda/core/geometry.h), element by element and without any tiling.
+// With F = float it gives production's bits; with a scalar that counts roundings it gives production's rounding counts.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "cuda/core/average.h"
+#include "cuda/core/geometry.h"
+#include "cuda/core/update.h"
+
+namespace plumbline::straight_line {
+
+// T: padded with +0 to a power of two, adjacent pairs first.
+template <class F>
+F tree(std::vector<F> x) {
+  size_t padded = 1;
+  while (padded < x.size()) padded *= 2;
+  x.resize(padded, F(0.0f));
+  for (; padded > 1; padded /= 2) {
+    for (size_t i = 0; i < padded / 2; ++i) x[i] = x[2 * i] + x[2 * i + 1];
+  }
+  return x[0];
+}
+
+// Row sums and column sums of one m x n matrix of squares; 1/R_i comes from rows as they are finished.
+template <class F>
+struct Averages {
+  std::vector<F> row, col;  // R (m), C (n): old averages in, new ones out
+  std::vector<F> weighted;  // (n) sum_i s_ij / R_i
+};
+template <class F>
+void update_averages(const std::vector<F>& squares, int m, int n, const core::Weights<F>& weights, Averages<F>& a) {
+  const int strips = core::strip_count(m), height = core::strip_rows(m);
+  std::vector<std::vector<F>> c(size_t(n), std::vector<F>(size_t(strips), F(0.0f))), w = c;
+  for (int i = 0; i < m; ++i) {
+    const std::vector<F> s(squares.begin() + i * int64_t(n), squares.begin() + (i + 1) * int64_t(n));
+    a.row[size_t(i)] = core::average(a.row[size_t(i)], tree(s), F(float(n)), weights);
+    const F inverse = core::inverse_row(a.row[size_t(i)]);
+    for (size_t j = 0; j < size_t(n); ++j) {
+      F &cj = c[j][size_t(i / height)], &wj = w[j][size_t(i / height)];
+      cj = cj + s[j];
+      wj = core::add_weighted(s[j], inverse, wj);
+    }
+  }
+  a.weighted.clear();
+  for (size_t j = 0; j < size_t(n); ++j) {
+    a.col[j] = core::average(a.col[j], tree(c[j]), F(float(m)), weights);
+    a.weighted.push_back(tree(w[j]));
+  }
+}
+
+}  // namespace plumbline::straight_line

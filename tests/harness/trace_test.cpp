@@ -1,0 +1,312 @@
+#include "harness/trace.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "harness/data.h"
+#include "harness/error.h"
+#include "tests/harness/trace_file.h"
+
+namespace plumbline::harness {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+// What reading the bytes as a trace gives: the message of an InputError, or nothing.
+std::string refusal(const std::string& bytes) {
+  try {
+    Trace trace(SafeTensors::parse(as_bytes(bytes), "file"));
+    for (const auto& info : trace.tensors()) {
+      for (int64_t t = 1; t <= std::min<int64_t>(trace.steps(), 3); ++t) trace.gradient(info.name, t);
+      trace.parameter(info.name, 0);
+      trace.slots(info.name);
+    }
+    return {};
+  } catch (const InputError& e) {
+    return e.what();
+  }
+}
+
+TEST(SafeTensors, ReadsArraysAndMetadata) {
+  TraceFile file;
+  file.add("x", "U8", {3}, "abc");
+  const SafeTensors read = SafeTensors::parse(as_bytes(file.bytes()), "file");
+  EXPECT_EQ(read.name(), "file");
+  EXPECT_EQ(read.metadata().at("format"), "optimizer-trace/1");
+  ASSERT_NE(read.find("x"), nullptr);
+  EXPECT_EQ(read.find("x")->elements(), 3);
+  EXPECT_EQ(std::memcmp(read.data(*read.find("x")), "abc", 3), 0);
+  EXPECT_EQ(read.find("y"), nullptr);
+}
+
+TEST(Trace, ReadsATrainingInEveryFloatType) {
+  for (const auto& [name, type] : {std::pair("F64", DType::float64), std::pair("F32", DType::float32),
+                                   std::pair("BF16", DType::bfloat16), std::pair("F16", DType::float16)}) {
+    const TraceFile file = small_training(type, name);
+    const Trace trace(SafeTensors::parse(as_bytes(file.bytes()), "file"));
+    EXPECT_EQ(trace.steps(), 2);
+    EXPECT_EQ(trace.peer(), "none");
+    ASSERT_EQ(trace.tensors().size(), 1u);
+    EXPECT_EQ(trace.tensor("w").shape, (std::vector<int64_t>{2, 3}));
+    EXPECT_EQ(trace.dtype("grad/w@1"), type);
+    const reference::Tensor g = trace.gradient("w", 2);
+    EXPECT_EQ(g.shape, (std::vector<int64_t>{2, 3}));
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(g.data[i], 2 + i * 0.25);
+    EXPECT_EQ(trace.parameter("w", 0).data[5], 1.25);
+  }
+}
+
+TEST(Trace, NamesTheStateSlotsOfATensor) {
+  TraceFile file = small_training();
+  for (const char* name : {"state/w/row@1", "state/w/row@2", "state/w/col@1", "state/w2/momentum@1"})
+    file.add(name, "F32", {1}, std::string(4, '\0'));
+  const Trace trace(SafeTensors::parse(as_bytes(file.bytes()), "file"));
+  EXPECT_EQ(trace.slots("w"), (std::vector<std::string>{"col", "row"}));
+  EXPECT_EQ(trace.slots("w2"), (std::vector<std::string>{"momentum"}));
+}
+
+TEST(Trace, AFileCutAtAnyLengthIsRefused) {
+  const std::string whole = small_training().bytes();
+  ASSERT_EQ(refusal(whole), "");
+  for (size_t length = 0; length < whole.size(); ++length) {
+    const std::string message = refusal(whole.substr(0, length));
+    EXPECT_THAT(message, HasSubstr("file: ")) << length;
+    EXPECT_EQ(message.find('\n'), message.npos) << length;
+  }
+}
+
+TEST(Trace, ALengthOfTheHeaderThatLiesIsRefused) {
+  const std::string good = small_training().bytes();
+  uint64_t header = 0;
+  std::memcpy(&header, good.data(), 8);
+  for (const uint64_t lie : {uint64_t{0}, uint64_t{1}, header - 1, header + 1, uint64_t(good.size() - 8),
+                             uint64_t(good.size()), uint64_t{1} << 32, uint64_t{1} << 63, ~uint64_t{0}, ~uint64_t{7}}) {
+    std::string bytes = good;
+    std::memcpy(bytes.data(), &lie, 8);
+    EXPECT_NE(refusal(bytes), "") << lie;
+  }
+}
+
+TEST(Trace, AnEntryOfTheHeaderThatLiesIsRefused) {
+  const std::vector<std::pair<std::function<void(json&)>, std::string>> lies = {
+      {[](json& e) { e["data_offsets"] = {0, 25}; }, "25 bytes stored"},
+      {[](json& e) { e["data_offsets"] = {24, 0}; }, "leave the data section"},
+      {[](json& e) { e["data_offsets"] = {0, 1u << 20}; }, "leave the data section"},
+      {[](json& e) { e["data_offsets"] = {~uint64_t{0} - 23, ~uint64_t{0}}; }, "leave the data section"},
+      {[](json& e) { e["data_offsets"] = {-24, 0}; }, "non-negative data_offsets"},
+      {[](json& e) { e["data_offsets"] = {0, 24, 48}; }, "two data_offsets"},
+      {[](json& e) { e["data_offsets"] = {"0", "24"}; }, "non-negative data_offsets"},
+      {[](json& e) { e["data_offsets"] = {0.0, 24.0}; }, "non-negative data_offsets"},
+      {[](json& e) { e.erase("data_offsets"); }, "two data_offsets"},
+      {[](json& e) { e["shape"] = {2, 4}; }, "24 bytes stored, shape and type say 32"},
+      {[](json& e) { e["shape"] = {2, -3}; }, "non-negative integers"},
+      {[](json& e) { e["shape"] = {2, 1.5}; }, "non-negative integers"},
+      {[](json& e) { e["shape"] = "2x3"; }, "expected dtype, shape"},
+      {[](json& e) { e["shape"] = {1ull << 32, 1ull << 32, 6}; }, "larger than the file"},
+      {[](json& e) { e["shape"] = {1ull << 62, 4, 6}; }, "larger than the file"},
+      {[](json& e) { e["shape"] = {0, 3}; }, "24 bytes stored, shape and type say 0"},
+      {[](json& e) { e.erase("shape"); }, "expected dtype, shape"},
+      {[](json& e) { e["dtype"] = "F31"; }, "unknown element type 'F31'"},
+      {[](json& e) { e["dtype"] = 32; }, "expected dtype"},
+      {[](json& e) { e["dtype"] = "F64"; }, "24 bytes stored, shape and type say 48"},
+      {[](json& e) { e = 7; }, "expected dtype"},
+      {[](json& e) { e = json::array(); }, "expected dtype"},
+  };
+  for (size_t i = 0; i < lies.size(); ++i) {
+    TraceFile file = small_training();
+    lies[i].first(file.header["param/w@0"]);
+    const std::string message = refusal(file.bytes());
+    EXPECT_THAT(message, HasSubstr("param/w@0")) << i;
+    EXPECT_THAT(message, HasSubstr(lies[i].second)) << i;
+  }
+}
+
+TEST(Trace, MetadataThatIsNotATraceIsRefused) {
+  const std::vector<std::tuple<std::string, json, std::string>> lies = {
+      {"format", "optimizer-trace/2", "expected optimizer-trace/1"},
+      {"format", nullptr, "expected a string"},
+      {"options", "{", "'options' is not JSON"},
+      {"options", "[]", "expected a JSON object"},
+      {"steps", "two", "'steps' is not JSON"},
+      {"steps", "0", "from 1 to 10^9"},
+      {"steps", "-1", "from 1 to 10^9"},
+      {"steps", "1.5", "from 1 to 10^9"},
+      {"steps", "1000000001", "from 1 to 10^9"},
+      {"steps", "\"2\"", "from 1 to 10^9"},
+      {"tensors", "{}", "expected a JSON object"},
+      {"tensors", "[]", "expected a JSON object"},
+      {"tensors", "{\"w\": 3}", "expected a shape"},
+      {"tensors", "{\"w\": {}}", "expected a shape"},
+      {"tensors", "{\"w\": {\"shape\": []}}", "expected a shape"},
+      {"tensors", "{\"w\": {\"shape\": [2, 0]}}", "positive extents"},
+      {"tensors", "{\"w\": {\"shape\": [2, -3]}}", "positive extents"},
+      {"tensors", "{\"w\": {\"shape\": [3, 2]}}", "has shape 2x3: expected 3x2"},
+      {"tensors", "{\"w\": {\"shape\": [6]}}", "has shape 2x3: expected 6"},
+      {"tensors", "{\"v\": {\"shape\": [2, 3]}}", "grad/v@1 is missing"},
+  };
+  for (const auto& [key, value, expects] : lies) {
+    TraceFile file = small_training();
+    file.header["__metadata__"][key] = value;
+    EXPECT_THAT(refusal(file.bytes()), HasSubstr(expects)) << key << " = " << value;
+  }
+  for (const char* key : {"format", "peer", "options", "steps", "tensors"}) {
+    TraceFile file = small_training();
+    file.header["__metadata__"].erase(key);
+    EXPECT_THAT(refusal(file.bytes()), HasSubstr(std::string("metadata '") + key + "' is missing"));
+  }
+  TraceFile file = small_training();
+  file.header.erase("__metadata__");
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("metadata 'format' is missing"));
+  file.header["__metadata__"] = 3;
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("__metadata__ is not a JSON object"));
+}
+
+TEST(Trace, AHeaderThatIsNotJsonIsRefused) {
+  for (const std::string header : {"", "nonsense", "[1, 2]", "{\"a\":", "\xff\xfe", "3"}) {
+    uint64_t length = header.size();
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &length, 8);
+    EXPECT_NE(refusal(bytes + header), "") << header;
+  }
+}
+
+TEST(Trace, AMissingArrayATypeThatIsNoFloatAndAnEmptyOneAreRefused) {
+  TraceFile missing = small_training();
+  missing.header.erase("grad/w@2");
+  EXPECT_THAT(refusal(missing.bytes()), HasSubstr("grad/w@2 is missing"));
+  TraceFile integers = small_training();
+  integers.header["grad/w@1"]["dtype"] = "I32";
+  EXPECT_THAT(refusal(integers.bytes()), HasSubstr("type I32: expected F64, F32, BF16 or F16"));
+  TraceFile empty = small_training();
+  empty.add("state/w/row@1", "F32", {0}, "");
+  const Trace trace(SafeTensors::parse(as_bytes(empty.bytes()), "file"));
+  EXPECT_THROW(trace.load("state/w/row@1"), InputError);
+  EXPECT_THROW(trace.tensor("v"), InputError);
+}
+
+// Steps are a claim of the metadata: work must follow what is in the file.
+TEST(Trace, ManyStepsClaimedCostNothing) {
+  TraceFile file = small_training();
+  file.header["__metadata__"]["steps"] = "1000000000";
+  const Trace trace(SafeTensors::parse(as_bytes(file.bytes()), "file"));
+  EXPECT_EQ(trace.steps(), 1000000000);
+  EXPECT_EQ(trace.gradient("w", 2).size(), 6);
+}
+
+TEST(Trace, AShapeIsCheckedWhateverTheNamesLookLike) {
+  TraceFile file = small_training();
+  file.header["__metadata__"]["tensors"] = R"({"w": {"shape": [2, 3]}, "w@1": {"shape": [1]}})";
+  file.add("param/w@1@0", "F32", {1}, std::string(4, '\0'));
+  file.add("grad/w@1@1", "F32", {1}, std::string(4, '\0'));
+  file.add("grad/w@1@2", "F32", {1}, std::string(4, '\0'));
+  EXPECT_EQ(refusal(file.bytes()), "");
+}
+
+TEST(Trace, AFileThatIsNotThereOrIsAFolderIsRefused) {
+  EXPECT_THROW(Trace::read("/nonexistent/trace.safetensors"), InputError);
+  EXPECT_THROW(Trace::read(testing::TempDir()), InputError);
+}
+
+// Flips, cuts, copies and numbers that lie, several at once: nothing but InputError comes out.
+TEST(Trace, MutatedFilesAreReadOrRefused) {
+  constexpr int kFiles = 200000;
+  const std::string good = small_training().bytes();
+  uint64_t length = 0;
+  std::memcpy(&length, good.data(), 8);
+  std::mt19937_64 random(20240917);
+  const auto below = [&](size_t n) { return size_t(random() % n); };
+  static constexpr const char* kTokens[] = {"0",   "-1",   "1e9",  "18446744073709551615", "[]", "{}",   "null",
+                                            "\"",  ",",    ":",    "]",                    "}",  "F64",  "BF16",
+                                            "@",   "2",    "9999", "9223372036854775808",  "[0", "true", "\\u0000",
+                                            "[[["};
+  int read = 0, refused = 0;
+  for (int i = 0; i < kFiles; ++i) {
+    std::string bytes = good;
+    for (size_t edits = 1 + below(3); edits > 0 && bytes.size() > 9; --edits) {
+      const size_t at = below(4) == 0 ? below(bytes.size()) : 8 + below(std::min(length, bytes.size() - 8));
+      switch (below(7)) {
+        case 0:
+          bytes[at] = char(bytes[at] ^ (1 << below(8)));
+          break;
+        case 1:
+          bytes[at] = char(random());
+          break;
+        case 2:
+          bytes.erase(at, 1 + below(16));
+          break;
+        case 3:
+          bytes.insert(at, bytes.substr(below(bytes.size()), 1 + below(32)));
+          break;
+        case 4:
+          bytes.replace(at, 1 + below(4), kTokens[below(std::size(kTokens))]);
+          break;
+        case 5: {  // another number where one is
+          const size_t digit = bytes.find_first_of("0123456789", at);
+          if (digit != bytes.npos) bytes[digit] = char('0' + below(10));
+          break;
+        }
+        default:
+          bytes.resize(at);
+      }
+    }
+    if (bytes.size() >= 8 && below(2) == 0) {  // a header length that fits, so that what follows is reached
+      const uint64_t fitting = std::min<uint64_t>(length + bytes.size() - good.size(), bytes.size() - 8);
+      std::memcpy(bytes.data(), &fitting, 8);
+    }
+    try {
+      const std::string message = refusal(bytes);
+      ++(message.empty() ? read : refused);
+      ASSERT_EQ(message.find('\n'), message.npos) << message;
+    } catch (const std::exception& e) {
+      FAIL() << "file " << i << ": " << e.what();
+    }
+  }
+  EXPECT_GT(read, kFiles / 100);
+  EXPECT_GT(refused, kFiles / 2);
+}
+
+// --- what a case wants of a trace ---
+
+class TraceOnDisk : public testing::Test {
+ protected:
+  std::filesystem::path path_ =
+      std::filesystem::path(testing::TempDir()) /
+      (std::string("plumbline-") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".safetensors");
+  void SetUp() override { small_training().write(path_); }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  std::string open(const std::string& words) const {
+    try {
+      DataSource source(parse_problem("trace=" + path_.string() + " seed=1 " + words));
+      Realized g, p;
+      source.gradient(2, g);
+      source.initial_parameter(p);
+      EXPECT_EQ(g.values.data[3], 2.75);
+      EXPECT_EQ(p.values.data[3], 0.75);
+      return {};
+    } catch (const InputError& e) {
+      return e.what();
+    }
+  }
+};
+
+TEST_F(TraceOnDisk, GivesACaseItsGradients) { EXPECT_EQ(open("tensor=w shape=2x3 steps=2"), ""); }
+TEST_F(TraceOnDisk, LacksATensorWithAnotherName) {
+  EXPECT_THAT(open("tensor=v shape=2x3 steps=2"), HasSubstr("no tensor 'v': expected one of w"));
+}
+TEST_F(TraceOnDisk, RefusesAnotherShape) {
+  EXPECT_THAT(open("tensor=w shape=3x2 steps=2"), HasSubstr("tensor w has shape 2x3: the case says 3x2"));
+}
+TEST_F(TraceOnDisk, RefusesMoreStepsThanItHolds) {
+  EXPECT_THAT(open("tensor=w shape=2x3 steps=3"), HasSubstr("holds 2 steps: the case asks for 3"));
+}
+
+}  // namespace
+}  // namespace plumbline::harness
