@@ -184,7 +184,8 @@ class CaseRun {
   void check_kind(const SlotState& slot) const {
     const Storage wanted = problem_.effective_storage();
     if (slot.storage != wanted)
-      throw std::runtime_error(fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted)));
+      throw std::runtime_error(
+          fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted)));
     if (wanted != Storage::fp32 && slot.block != problem_.block)
       throw std::runtime_error(fmt::format("state in blocks of {}: expected blocks of {}", slot.block, problem_.block));
   }

@@ -53,7 +53,7 @@ double error_ratio(double got, double expected, double bound, double overflow) {
   const double error = std::fabs(got - expected);
   if (error == 0) return std::isnan(bound) ? kInfinity : 0;
   const double ratio = error / bound;
-  return ratio >= 0 ? ratio : kInfinity;  // a NaN, or a negative bound
+  return bound > 0 && ratio >= 0 ? ratio : kInfinity;
 }
 
 void QuantityJudge::record(int64_t step, int64_t index, double got, double expected, double bound, double ratio) {

@@ -98,6 +98,7 @@ void Ledger::step(int64_t t, const Tensor& gradient, const StepBounds& local, st
   QuantityJudge& judge = judges[size_t(Quantity::parameter_drift)];
   const auto n = size_t(got.size());
   judge.array(t, std::span<const double>(got.data(), n), {parameter_.data.data(), n}, {parameter_bound_.data(), n});
+  poisoned_ |= !got.allFinite();  // judged just now; the reference has a wider range and goes elsewhere from here
   if (drift)
     drift->push_back(
         {t, Quantity::parameter_drift,
@@ -145,7 +146,8 @@ void Ledger::bound_parameter(const StepBounds& local) {
                      keep_moved * (parameter_before_.abs() + parameter_bound_) +
                      step * u.abs() * (factor * ((1 + step_relative) * (1 + clip_relative)) - 1) +
                      local.parameter.data + 0x1p-48 * parameter_.data.abs();
-  // The bound grows by a factor in every step. Where it overflows (0 inf) it says nothing, and nothing but NaN breaks it.
+  // The bound grows by a factor in every step. Where it overflows (0 inf) it says nothing, and nothing but NaN breaks
+  // it.
   parameter_bound_ = parameter_bound_.isNaN().select(HUGE_VAL, parameter_bound_);
 }
 

@@ -88,7 +88,8 @@ int64_t SafeTensors::Array::elements() const {
 
 SafeTensors SafeTensors::read(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) throw InputError(fmt::format("{}: cannot be read", path.string()));
+  std::error_code ignored;
+  if (!in || std::filesystem::is_directory(path, ignored)) throw InputError(fmt::format("{}: cannot be read", path.string()));
   const std::streamoff size = in.tellg();
   if (size < 0) throw InputError(fmt::format("{}: cannot be read", path.string()));
   std::vector<std::byte> bytes(static_cast<size_t>(size));
@@ -175,8 +176,8 @@ Trace::Trace(SafeTensors file) : file_(std::move(file)) {
     if (entry.contains("regime") && entry["regime"].is_string()) info.regime = entry["regime"].get<std::string>();
     for (const char* kind : {"param", "grad"}) {
       const std::string prefix = fmt::format("{}/{}@", kind, key);
-      for (auto at = file_.arrays().lower_bound(prefix);
-           at != file_.arrays().end() && at->first.starts_with(prefix); ++at) {
+      for (auto at = file_.arrays().lower_bound(prefix); at != file_.arrays().end() && at->first.starts_with(prefix);
+           ++at) {
         const bool other_tensor = at->first.find_first_not_of("0123456789", prefix.size()) != std::string::npos;
         if (!other_tensor && at->second.shape != info.shape)
           throw InputError(fmt::format("{}: {} has shape {}: expected {}", name, at->first,

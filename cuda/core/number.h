@@ -16,6 +16,8 @@ constexpr uint32_t kCanonicalNan = 0x7fffffffu;
 PLUMBLINE_HD float canonical_nan() { return from_bits(kCanonicalNan); }
 // What is stored in place of x: hosts and devices make NaNs of different bits.
 PLUMBLINE_HD float canonical(float x) { return x == x ? x : canonical_nan(); }
+PLUMBLINE_HD double canonical_nan64() { return from_bits64(0x7ff8000000000000u); }
+PLUMBLINE_HD double canonical(double x) { return x == x ? x : canonical_nan64(); }
 
 // Selections below are by masks and not by branches, so that host loops over them become vector code.
 PLUMBLINE_HD uint32_t select(bool take, uint32_t a, uint32_t b) {

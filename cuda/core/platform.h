@@ -31,6 +31,15 @@ PLUMBLINE_HD float from_bits(uint32_t u) {
   return x;
 #endif
 }
+PLUMBLINE_HD double from_bits64(uint64_t u) {
+#ifdef __CUDA_ARCH__
+  return __longlong_as_double(static_cast<long long>(u));
+#else
+  double x;
+  std::memcpy(&x, &u, sizeof x);
+  return x;
+#endif
+}
 
 // What lies at a byte offset of an arena.
 template <class T>

@@ -2,6 +2,7 @@
 // clock, finish_step the sums; both run wherever the step runs.
 #pragma once
 #include "cuda/core/average.h"
+#include "cuda/core/number.h"
 #include "cuda/core/power.h"
 #include "cuda/core/update.h"
 
@@ -78,17 +79,17 @@ PLUMBLINE_HD double root_mean(double sum, int64_t count) { return sqrt(sum / dou
 
 // From s.nonfinite, s.parameter_sum and sum u^2 over `size` elements to everything that the update needs.
 PLUMBLINE_HD void finish_step(const Hyper& h, int64_t size, double update_sum, bool skip_nonfinite, StepScalars& s) {
-  const double none = double(canonical_nan());
+  const double none = canonical_nan64();
   s.skipped = skip_nonfinite && s.nonfinite > 0;
-  s.parameter_rms = h.scale_parameter ? root_mean(s.parameter_sum, size) : none;
+  s.parameter_rms = h.scale_parameter ? canonical(root_mean(s.parameter_sum, size)) : none;
   // alpha_t = rho_t max(eps2, RMS(p))
-  s.alpha = h.scale_parameter ? s.rho * floored(s.parameter_rms, h.eps2) : s.rho;
-  s.update_rms = h.clip > 0.0 ? root_mean(update_sum, size) : none;
-  s.clip = h.clip > 0.0 ? floored(s.update_rms / h.clip, 1.0) : 1.0;
+  s.alpha = h.scale_parameter ? canonical(s.rho * floored(s.parameter_rms, h.eps2)) : s.rho;
+  s.update_rms = h.clip > 0.0 ? canonical(root_mean(update_sum, size)) : none;
+  s.clip = h.clip > 0.0 ? canonical(floored(s.update_rms / h.clip, 1.0)) : 1.0;
   s.applied = s.alpha / s.clip;
   if (h.maximize) s.applied = -s.applied;
   s.full_step = float(s.applied);
-  s.keep = h.weight_decay > 0.0 ? float(1.0 - h.weight_decay * (h.decay_by_lr ? s.lr : s.alpha)) : 1.0f;
+  s.keep = h.weight_decay > 0.0 ? canonical(float(1.0 - h.weight_decay * (h.decay_by_lr ? s.lr : s.alpha))) : 1.0f;
 }
 
 }  // namespace plumbline::core

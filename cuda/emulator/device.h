@@ -33,7 +33,7 @@ T shuffle(T x, int lane, Site site = Site::current()) {
   static_assert(sizeof(T) <= 8);
   uint64_t bits = 0;
   std::memcpy(&bits, &x, sizeof(T));
-  bits = emulator::warp_exchange(bits, lane, int(sizeof(T)), site);
+  bits = emulator::warp_exchange(bits, lane, site);
   std::memcpy(&x, &bits, sizeof(T));
   return x;
 }
@@ -41,7 +41,7 @@ template <class T>
 T shuffle_xor(T x, int distance, Site site = Site::current()) {
   return shuffle(x, (emulator::position.thread % kWarp) ^ distance, site);
 }
-inline void warp_barrier(Site site = Site::current()) { emulator::warp_exchange(0, 0, -1, site); }
+inline void warp_barrier(Site site = Site::current()) { emulator::warp_exchange(0, 0, site); }
 
 template <int N>
 struct alignas(N) Bits {

@@ -3,81 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cuda/emulator/fiber.h"
+#include "cuda/emulator/block.h"
 #include "cuda/emulator/schedule.h"
 
 namespace plumbline::emulator {
 namespace {
 
-constexpr int kPoison = 0xFF;  // NaN as a float and as a double, -1 as an integer
-constexpr size_t kGuardBytes = 64;
-constexpr int kGuard = 0x5A;
-
-enum class Wait : uint8_t { ready, barrier, warp, done };
-
-struct Copy {
-  void* destination;
-  const void* source;  // null: zeros
-  int bytes;
-  int group;
-};
-
-struct Thread {
-  Context* context = nullptr;
-  Position position;
-  Wait wait = Wait::done;
-  Site site;
-  std::vector<Copy> copies;  // from `arrived` on under way, oldest first
-  size_t arrived = 0;
-  int group = 0;  // the one that is open
-};
-
-struct Warp {
-  int arrived = 0, tag = 0, ready = 0;
-  unsigned generation = 0;
-  std::array<std::array<uint64_t, kWarpSize>, 2> values;
-};
-
-struct Shared {  // one kind of a block's shared memory, guarded at its end
-  std::unique_ptr<std::byte[]> memory;
-  size_t used = 0;
-  void reset(size_t capacity, size_t use) {
-    if (!memory) memory = std::make_unique_for_overwrite<std::byte[]>(capacity + kGuardBytes);
-    used = use;
-    std::memset(memory.get(), kPoison, use);
-    std::memset(memory.get() + use, kGuard, kGuardBytes);
-  }
-  bool intact() const {
-    for (size_t i = 0; i < kGuardBytes; ++i)
-      if (memory[used + i] != std::byte{kGuard}) return false;
-    return true;
-  }
-};
-
-struct Block {
-  int index = -1, live = 0, arrived = 0;
-  Site barrier;
-  std::vector<Thread> threads;
-  std::vector<Warp> warps;
-  Shared statics, dynamics;
-  struct Static {
-    const void* key;
-    size_t offset, bytes;
-  };
-  std::vector<Static> static_table;
-};
-
 std::string place(const Site& site) {
   std::string_view file = site.file_name();
   if (const size_t at = file.rfind("/cuda/"); at != file.npos) file.remove_prefix(at + 1);
   return fmt::format("{}:{}", file, site.line());
+}
+
+bool same_place(const Site& a, const Site& b) {
+  return a.line() == b.line() && (a.file_name() == b.file_name() || std::string_view(a.file_name()) == b.file_name());
 }
 
 }  // namespace
@@ -306,7 +250,7 @@ void run(const Launch& launch, void (*body)(const void*), const void* arguments)
 void block_barrier(Site site) {
   Block& b = machine->block();
   if (b.arrived == 0) b.barrier = site;
-  if (site.line() != b.barrier.line() || std::string_view(site.file_name()) != b.barrier.file_name())
+  if (!same_place(site, b.barrier))
     machine->fail(fmt::format("barrier, while others wait at the one of {}", place(b.barrier)), site);
   if (++b.arrived < position.block_size) {
     machine->wait(Wait::barrier, site);
@@ -320,12 +264,13 @@ void block_barrier(Site site) {
   machine->yield();
 }
 
-uint64_t warp_exchange(uint64_t value, int source_lane, int tag, Site site) {
+uint64_t warp_exchange(uint64_t value, int source_lane, Site site) {
   Warp& w = machine->warp();
   const int lane = position.thread % kWarpSize;
   auto& values = w.values[w.generation & 1];
-  if (w.arrived == 0) w.tag = tag;
-  if (tag != w.tag) machine->fail("lanes of one warp exchange different things", site);
+  if (w.arrived == 0) w.site = site;
+  if (!same_place(site, w.site))
+    machine->fail(fmt::format("exchange, while other lanes of the warp wait at the one of {}", place(w.site)), site);
   values[lane] = value;
   if (++w.arrived < kWarpSize) {
     machine->wait(Wait::warp, site);

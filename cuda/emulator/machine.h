@@ -3,7 +3,7 @@
 // A thread runs until it waits (block barrier, warp exchange) or ends; which one goes on then is the schedule's choice.
 // Asynchronous copies arrive at the wait that covers them and not before: until then their destination holds poison.
 // Shared memory is poisoned when a block starts and has guard words. Reported as EmulationError, with the kernel,
-// block, thread and source line: a barrier or exchange that not every thread reaches, threads at different barriers,
+// block, thread and source line: a barrier or exchange that not every thread reaches, threads at different ones,
 // misaligned vector accesses, writes past shared memory, an overflown stack.
 //
 // Everything belongs to the calling host thread (kernels of different host threads run side by side), and nothing
@@ -47,8 +47,8 @@ inline thread_local constinit Position position{};
 using Site = std::source_location;
 
 void block_barrier(Site site);
-// Every lane of the warp gives a value and takes that of source_lane; tag must agree between the lanes.
-uint64_t warp_exchange(uint64_t value, int source_lane, int tag, Site site);
+// Every lane of the warp gives a value and takes that of source_lane.
+uint64_t warp_exchange(uint64_t value, int source_lane, Site site);
 // Static shared memory of the block: the same key gives the same memory in every thread of the block.
 void* static_shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();

@@ -20,8 +20,6 @@ struct ApplyShape {
 struct ApplyShared {
   WarpRanges range;
   double sums[2][4][kApplyColumns / 4][kApplyThreads / kWarp];  // of p^2: batch parity, row, vector, warp
-  TreeScratch tree;
-  uint32_t arrived;
 };
 
 // R and C of this step become the state that the next one starts from; a block takes every commit_blocks-th tile.
@@ -45,126 +43,128 @@ PLUMBLINE_DEVICE void commit(const Task& task, int block, int blocks, WarpRanges
   }
 }
 
+// Elements of a vector: 16 bytes of the wider type.
+template <class G, class P>
+inline constexpr int kApplyVector = kVector<G> < kVector<P> ? kVector<G> : kVector<P>;
+
+// The update of a panel by block number `block` of `blocks`, a multiple of the panels. Whole: rows consist of whole
+// aligned vectors; a copy of the code, for the sake of registers.
+template <class G, class P, bool Whole>
+PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, ApplyShared& shared) {
+  constexpr int E = kApplyVector<G, P>, kVectors = kApplyColumns / E, kRows = 4 / kVectors;
+  constexpr int N = kRows * kVectors;
+  const TensorPlan& plan = task.plan;
+  const core::StepScalars& scalars = *scalars_of(task);
+  const int t = thread_index(), lane = t % kWarp, warp = t / kWarp;
+  const bool carried = plan.hyper.carried;
+  const float keep = scalars.keep;
+  const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero;
+  const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
+  const float* const averages = scratch_at<float>(task, plan.row);
+  const float* const k = scratch_at<float>(task, plan.slice_step);
+  double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
+  float b[kApplyColumns] = {};  // of slice b_slice
+  int64_t b_slice = -1;
+  int parity = 0;
+  const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan.strips), groups = uint32_t(plan.strip_rows / kRows);
+  for (uint32_t q = uint32_t(block / plan.panels); q < strips * groups; q += uint32_t(blocks / plan.panels)) {
+    const uint32_t strip = q % strips, group = groups - 1 - q / strips;
+    const int64_t slice = strip / uint32_t(plan.strips);
+    const int row = int(strip % uint32_t(plan.strips)) * plan.strip_rows + int(group) * kRows;
+    if (row >= plan.rows) continue;
+    if (slice != b_slice) {
+      b_slice = slice;
+      PLUMBLINE_UNROLL
+      for (int i = 0; i < kApplyColumns; ++i) {
+        const int col = first_col + i / E * kApplyThreads * E + i % E;
+        b[i] = col < plan.cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
+      }
+    }
+    const int64_t at = slice * plan.slice + int64_t(row) * plan.cols + first_col;
+    const G* const gradient = static_cast<const G*>(task.gradient) + at;
+    P* const parameter = static_cast<P*>(task.parameter) + at;
+    Packed<G, E> g[kRows][kVectors];
+    Packed<P, E> p[kRows][kVectors];
+    PLUMBLINE_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const int left = row + r < plan.rows ? plan.cols - first_col : 0;
+      PLUMBLINE_UNROLL
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t offset = int64_t(r) * plan.cols + v * kApplyThreads * E;
+        g[r][v] = load_elements<G, E>(gradient + offset, left - v * kApplyThreads * E, Whole);
+        p[r][v] = load_elements<P, E>(parameter + offset, left - v * kApplyThreads * E, Whole);
+      }
+    }
+    PLUMBLINE_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const int left = row + r < plan.rows ? plan.cols - first_col : 0;
+      const float a = row + r < plan.rows ? core::row_scale(k[slice], averages[slice * plan.rows + row + r]) : 0.0f;
+      PLUMBLINE_UNROLL
+      for (int v = 0; v < kVectors; ++v) {
+        const auto gradients = unpack<G, E>(g[r][v]);
+        auto parameters = unpack<P, E>(p[r][v]);
+        PLUMBLINE_UNROLL
+        for (int e = 0; e < E; ++e) {
+          float x = core::widen(gradients.x[e]);
+          if (zero && core::is_nonfinite(x)) x = 0.0f;
+          P& y = parameters.x[e];
+          core::narrow(core::apply(core::widen(y), x, a, b[v * E + e], keep), y);
+        }
+        store_elements<P, E>(parameter + int64_t(r) * plan.cols + v * kApplyThreads * E, parameters,
+                             left - v * kApplyThreads * E, Whole);
+        p[r][v] = pack<Packed<P, E>>(parameters);
+      }
+    }
+    if (carried) {
+      double squares[kRows * kVectors];
+      PLUMBLINE_UNROLL
+      for (int i = 0; i < kRows * kVectors; ++i) {
+        const int r = i / kVectors, v = i % kVectors;
+        const int count = row + r < plan.rows ? plan.cols - first_col - v * kApplyThreads * E : 0;
+        const auto stored = unpack<P, E>(p[r][v]);
+        double s[E];
+        PLUMBLINE_UNROLL
+        for (int e = 0; e < E; ++e) s[e] = e < count ? core::norm_square(core::widen(stored.x[e])) : 0.0;
+        squares[i] = thread_tree(s);
+      }
+      const double sum = warp_trees(squares, lane);
+      const int i = tree_of_lane<N>(lane);
+      if (lane < N) shared.sums[parity][i / kVectors][i % kVectors][warp] = sum;
+      block_barrier();  // one a batch: the next one writes the other half
+      if (t < kRows && row + t < plan.rows) {
+        double parts[kVectors][kApplyThreads / kWarp], vectors[kVectors];
+        PLUMBLINE_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+          PLUMBLINE_UNROLL
+          for (int w = 0; w < kApplyThreads / kWarp; ++w) parts[v][w] = shared.sums[parity][t][v][w];
+          vectors[v] = thread_tree(parts[v]);
+        }
+        parameter_sums[(slice * plan.rows + row + t) * plan.panels + panel] = thread_tree(vectors);
+      }
+      parity ^= 1;
+    }
+  }
+}
+
 template <class G, class P>
 PLUMBLINE_KERNEL(kApplyThreads, kApplyBlocksPerMultiprocessor)
 apply_update(const Task task, const ApplyShape shape) {
-  // elements of a vector: 16 bytes of the wider type
-  constexpr int E = kVector<G> < kVector<P> ? kVector<G> : kVector<P>, kVectors = kApplyColumns / E,
-                kRows = 4 / kVectors;
-  constexpr int N = kRows * kVectors;
   PLUMBLINE_SHARED(ApplyShared, shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;
-  core::TensorClock& clock = *core::at<core::TensorClock>(task.state, plan.clock);
-  const int t = thread_index(), lane = t % kWarp, warp = t / kWarp;
-  const bool carried = plan.hyper.carried;
-
-  if (block_index() < shape.commit_blocks) {
-    if (block_index() == 0 && t == 0) clock.t = scalars.step;
-    commit(task, block_index(), shape.commit_blocks, shared.range);
-  } else {
-    const float keep = scalars.keep;
-    const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero;
-    const int block = block_index() - shape.commit_blocks, walkers = (grid_size() - shape.commit_blocks) / plan.panels;
-    const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
-    const bool whole = plan.cols % E == 0;
-    const float* const averages = scratch_at<float>(task, plan.row);
-    const float* const k = scratch_at<float>(task, plan.slice_step);
-    double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
-    float b[kApplyColumns] = {};  // of slice b_slice
-    int64_t b_slice = -1;
-    int parity = 0;
-    const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan.strips), groups = uint32_t(plan.strip_rows / kRows);
-    for (uint32_t q = uint32_t(block / plan.panels); q < strips * groups; q += uint32_t(walkers)) {
-      const uint32_t strip = q % strips, group = groups - 1 - q / strips;
-      const int64_t slice = strip / uint32_t(plan.strips);
-      const int row = int(strip % uint32_t(plan.strips)) * plan.strip_rows + int(group) * kRows;
-      if (row >= plan.rows) continue;
-      if (slice != b_slice) {
-        b_slice = slice;
-        PLUMBLINE_UNROLL
-        for (int i = 0; i < kApplyColumns; ++i) {
-          const int col = first_col + i / E * kApplyThreads * E + i % E;
-          b[i] = col < plan.cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
-        }
-      }
-      const int64_t at = slice * plan.slice + int64_t(row) * plan.cols + first_col;
-      const G* const gradient = static_cast<const G*>(task.gradient) + at;
-      P* const parameter = static_cast<P*>(task.parameter) + at;
-      Packed<G, E> g[kRows][kVectors];
-      Packed<P, E> p[kRows][kVectors];
-      PLUMBLINE_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        const int left = row + r < plan.rows ? plan.cols - first_col : 0;
-        PLUMBLINE_UNROLL
-        for (int v = 0; v < kVectors; ++v) {
-          const int64_t offset = int64_t(r) * plan.cols + v * kApplyThreads * E;
-          g[r][v] = load_elements<G, E>(gradient + offset, left - v * kApplyThreads * E, whole);
-          p[r][v] = load_elements<P, E>(parameter + offset, left - v * kApplyThreads * E, whole);
-        }
-      }
-      PLUMBLINE_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        const int left = row + r < plan.rows ? plan.cols - first_col : 0;
-        const float a = row + r < plan.rows ? core::row_scale(k[slice], averages[slice * plan.rows + row + r]) : 0.0f;
-        PLUMBLINE_UNROLL
-        for (int v = 0; v < kVectors; ++v) {
-          const auto gradients = unpack<G, E>(g[r][v]);
-          auto parameters = unpack<P, E>(p[r][v]);
-          PLUMBLINE_UNROLL
-          for (int e = 0; e < E; ++e) {
-            float x = core::widen(gradients.x[e]);
-            if (zero && core::is_nonfinite(x)) x = 0.0f;
-            P& y = parameters.x[e];
-            core::narrow(core::apply(core::widen(y), x, a, b[v * E + e], keep), y);
-          }
-          store_elements<P, E>(parameter + int64_t(r) * plan.cols + v * kApplyThreads * E, parameters,
-                               left - v * kApplyThreads * E, whole);
-          p[r][v] = pack<Packed<P, E>>(parameters);
-        }
-      }
-      if (carried) {
-        double squares[kRows * kVectors];
-        PLUMBLINE_UNROLL
-        for (int i = 0; i < kRows * kVectors; ++i) {
-          const int r = i / kVectors, v = i % kVectors;
-          const int count = row + r < plan.rows ? plan.cols - first_col - v * kApplyThreads * E : 0;
-          const auto stored = unpack<P, E>(p[r][v]);
-          double s[E];
-          PLUMBLINE_UNROLL
-          for (int e = 0; e < E; ++e) s[e] = e < count ? core::norm_square(core::widen(stored.x[e])) : 0.0;
-          squares[i] = thread_tree(s);
-        }
-        const double sum = warp_trees(squares, lane);
-        const int i = tree_of_lane<N>(lane);
-        if (lane < N) shared.sums[parity][i / kVectors][i % kVectors][warp] = sum;
-        block_barrier();  // one a batch: the next one writes the other half
-        if (t < kRows && row + t < plan.rows) {
-          double parts[kVectors][kApplyThreads / kWarp], vectors[kVectors];
-          PLUMBLINE_UNROLL
-          for (int v = 0; v < kVectors; ++v) {
-            PLUMBLINE_UNROLL
-            for (int w = 0; w < kApplyThreads / kWarp; ++w) parts[v][w] = shared.sums[parity][t][v][w];
-            vectors[v] = thread_tree(parts[v]);
-          }
-          parameter_sums[(slice * plan.rows + row + t) * plan.panels + panel] = thread_tree(vectors);
-        }
-        parity ^= 1;
-      }
+  const int block = block_index() - shape.commit_blocks, blocks = grid_size() - shape.commit_blocks;
+  if (block < 0) {
+    if (block_index() == 0 && thread_index() == 0) {
+      core::at<core::TensorClock>(task.state, plan.clock)->t = scalars.step;
+      *scratch_at<uint32_t>(task, plan.norm_pending) = plan.hyper.carried;
     }
+    return commit(task, block_index(), shape.commit_blocks, shared.range);
   }
-  if (!carried) return;
-  uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + plan.slices;
-  if (!is_last_block(done, uint32_t(grid_size()), shared.arrived)) return;
-  const PanelTree tree(plan);
-  const double* const sums = scratch_at<double>(task, plan.parameter_sums);
-  const double sum = block_tree_over<8>(
-      tree.padded(plan.slices), [&](int64_t i) { return tree.load(plan, sums, i); }, shared.tree);
-  if (t == 0) {
-    *done = 0;
-    clock.parameter_sum = sum;
-  }
+  if (plan.cols % kApplyVector<G, P> == 0)
+    update_panel<G, P, true>(task, block, blocks, shared);
+  else
+    update_panel<G, P, false>(task, block, blocks, shared);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

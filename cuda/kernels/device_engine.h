@@ -44,11 +44,13 @@ class DeviceEngine final : public Engine {
   }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const override {
     const Runtime::Use use(runtime_);
+    if (arena == ArenaKind::state) settle(offset, to.size(), stream);
     const Arena& from = arena == ArenaKind::state ? state_ : scratch_;
     runtime_.copy_to_host(to.data(), from.data() + offset, to.size(), stream);
   }
   void write_state(size_t offset, std::span<const std::byte> from, Stream stream) override {
     const Runtime::Use use(runtime_);
+    settle(offset, from.size(), stream);
     runtime_.copy_to_device(state_.data() + offset, from.data(), from.size(), stream);
   }
 
@@ -70,13 +72,28 @@ class DeviceEngine final : public Engine {
     }
   }
 
-  void run(const TensorPlan& plan, const TensorPointers& pointers, Stream stream) const {
+  Task task_of(const TensorPlan& plan, const TensorPointers& pointers) const {
     Task task;
     task.plan = plan;
     task.state = state_.data();
     task.scratch = scratch_.data();
     task.parameter = pointers.parameter;
     task.gradient = pointers.gradient;
+    return task;
+  }
+
+  // Before bytes of the state are read or replaced: clocks among them get what is still on its way to them.
+  void settle(size_t offset, size_t bytes, Stream stream) const {
+    for (const TensorPlan& plan : plan_.tensors) {
+      const auto clock = size_t(plan.clock);
+      if (plan.path != Path::factored || !plan.hyper.carried) continue;
+      if (clock + sizeof(core::TensorClock) <= offset || offset + bytes <= clock) continue;
+      run_settle_norm(runtime_, task_of(plan, {}), stream);
+    }
+  }
+
+  void run(const TensorPlan& plan, const TensorPointers& pointers, Stream stream) const {
+    Task task = task_of(plan, pointers);
     if (plan.path == Path::full) return run_full(runtime_, task, stream);
     if (plan.hyper.scale_parameter && !plan.hyper.carried) run_parameter_norm(runtime_, task, stream);
     for (; task.first_slice < plan.slices; task.first_slice += plan.chunk) {
@@ -103,13 +120,13 @@ class DeviceEngine final : public Engine {
     const int64_t partials = t.chunk * t.strips * int64_t(t.pitch);
     poison(t.row, t.slices * t.rows, sizeof(float));
     poison(t.col, t.slices * t.cols, sizeof(float));
-    poison(t.parameter_sums, t.slices * t.rows * t.panels, sizeof(double));
+    poison(t.parameter_sums, t.hyper.carried ? 0 : t.slices * t.rows * t.panels, sizeof(double));
     poison(t.partial_col, partials, sizeof(float));
     poison(t.partial_weighted, partials, sizeof(float));
     poison(t.panel_rows, t.panels > 1 ? t.chunk * t.rows * t.panels : 0, sizeof(float));
     poison(t.col_scale, t.slices * t.pitch, sizeof(float));
     poison(t.norm_tiles, t.slices * t.column_tiles, sizeof(double));
-    poison(t.row_tile_sums, t.slices * t.row_tiles, sizeof(double));
+    poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
   }
 
   const Plan& plan_;

@@ -64,57 +64,74 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, 
   if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
 }
 
-// T over 2048 rows of R.
-PLUMBLINE_DEVICE void finish_rows(const Task& task, int64_t slice, int tile, TreeScratch& shared) {
+// Whose panel sums this step adds up: those made for it, or those that the last update left behind.
+enum class NormSource : uint8_t { none, made, carried };
+PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalars& scalars) {
+  if (scalars.reads_parameter) return NormSource::made;
+  if (task.plan.hyper.carried && *scratch_at<uint32_t>(task, task.plan.norm_pending) != 0) return NormSource::carried;
+  return NormSource::none;
+}
+
+// T over 2048 rows of R, and of the panel sums of p^2.
+PLUMBLINE_DEVICE void finish_rows(const Task& task, int64_t slice, int tile, NormSource source, TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   const int first = tile * core::kRowTile, left = plan.rows - first;
+  const int count = left < core::kRowTile ? left : core::kRowTile;
   const float* const row = scratch_at<float>(task, plan.row) + slice * plan.rows + first;
+  double* const sums = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles + tile;
   const double sum = block_tree_over<core::kRowTile / kFinishThreads>(
-      left < core::kRowTile ? left : core::kRowTile, [&](int64_t i) { return double(row[i]); }, shared);
-  if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
+      count, [&](int64_t i) { return double(row[i]); }, shared);
+  if (thread_index() == 0) sums[0] = sum;
+  if (source == NormSource::none) return;
+  // Before the first step there is nothing to carry: one pass over p here, not a launch that has no use ever after.
+  if (source == NormSource::made && plan.hyper.carried) {
+    panel_sums_of_any_type(task, slice, int64_t(first) * plan.panels, int64_t(first + count) * plan.panels,
+                           thread_index() / kWarp, kFinishThreads / kWarp);
+    block_barrier();
+  }
+  const double squares = PanelTree(task, slice, first, count).sum(shared);
+  if (thread_index() == 0) sums[plan.slices * plan.row_tiles] = squares;
 }
 
 // From a slice's tiles to mean(R), sum u^2 and sum p^2.
-PLUMBLINE_DEVICE void finish_slice(const Task& task, int64_t slice, bool reads_parameter, TreeScratch& shared) {
+PLUMBLINE_DEVICE void finish_slice(const Task& task, int64_t slice, NormSource source, TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   const double* const norm_tiles = scratch_at<double>(task, plan.norm_tiles) + slice * plan.column_tiles;
   const double* const row_tiles = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles;
+  const double* const squares = row_tiles + plan.slices * plan.row_tiles;
   const double norm = block_tree_over<4>(
       plan.column_tiles, [&](int64_t i) { return load_fresh(norm_tiles + i); }, shared);
-  const double row_sum = block_tree_over<1>(
+  const double row_sum = block_tree_over<4>(
       plan.row_tiles, [&](int64_t i) { return load_fresh(row_tiles + i); }, shared);
-  double* const sums = scratch_at<double>(task, plan.slice_sums);
-  if (reads_parameter) {
-    const PanelTree tree(plan);
-    const double* const panels =
-        scratch_at<double>(task, plan.parameter_sums) + slice * plan.rows * int64_t(plan.panels);
-    const double sum = block_tree_over<8>(
-        tree.padded(1), [&](int64_t i) { return tree.load(plan, panels, i); }, shared);
-    if (thread_index() == 0) sums[2 * plan.slices + slice] = sum;
-  }
+  double parameter_sum = 0.0;
+  if (source != NormSource::none)
+    parameter_sum = block_tree_over<4>(
+        plan.row_tiles, [&](int64_t i) { return load_fresh(squares + i); }, shared);
   if (thread_index() == 0) {
+    double* const sums = scratch_at<double>(task, plan.slice_sums) + slice;
     const double mean = core::mean_row(row_sum, plan.rows);
-    sums[slice] = mean;
-    sums[plan.slices + slice] = core::slice_update_sum(mean, norm);
+    sums[0] = mean;
+    sums[plan.slices] = core::slice_update_sum(mean, norm);
+    sums[2 * plan.slices] = parameter_sum;
   }
 }
 
 // From the slices' sums to the scalars of the step; takes the count of non-finite elements and leaves it at 0.
-PLUMBLINE_DEVICE void finish_tensor(const Task& task, TreeScratch& shared) {
+PLUMBLINE_DEVICE void finish_tensor(const Task& task, NormSource source, TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   core::StepScalars& scalars = *scalars_of(task);
   const double* const sums = scratch_at<double>(task, plan.slice_sums);
   const double update_sum = block_tree_over<4>(
       plan.slices, [&](int64_t i) { return load_fresh(sums + plan.slices + i); }, shared);
   double parameter_sum = 0.0;
-  if (scalars.reads_parameter)
+  if (source != NormSource::none)
     parameter_sum = block_tree_over<4>(
         plan.slices, [&](int64_t i) { return load_fresh(sums + 2 * plan.slices + i); }, shared);
   if (thread_index() == 0) {
     uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
     scalars.nonfinite = int64_t(load_fresh(count));
     *count = 0;
-    if (scalars.reads_parameter) scalars.parameter_sum = parameter_sum;
+    if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
     core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
   }
 }
@@ -126,22 +143,19 @@ finish(const Task task) {
   const int tiles = plan.column_tiles + plan.row_tiles, tile = block_index() % tiles, t = thread_index();
   const int64_t slice = task.first_slice + block_index() / tiles;
   core::StepScalars& scalars = *scalars_of(task);
-  const bool reads_parameter = scalars.reads_parameter;
-  if (tile < plan.column_tiles)
-    finish_columns(task, slice, tile, scalars.weights, shared);
+  const NormSource source = norm_source(task, scalars);
+  if (tile < plan.row_tiles)
+    finish_rows(task, slice, tile, source, shared.tree);
   else
-    finish_rows(task, slice, tile - plan.column_tiles, shared.tree);
-  // A carried norm has to be made once, before the first step; a launch of its own would be for nothing ever after.
-  if (reads_parameter && plan.hyper.carried)
-    panel_sums_of_any_type(task, slice, tile * (kFinishThreads / kWarp) + t / kWarp,
-                           int64_t(tiles) * (kFinishThreads / kWarp));
+    finish_columns(task, slice, tile - plan.row_tiles, scalars.weights, shared);
 
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
   if (!is_last_block(done + slice, uint32_t(tiles), shared.arrived)) return;
-  finish_slice(task, slice, reads_parameter, shared.tree);
+  finish_slice(task, slice, source, shared.tree);
   if (t == 0) done[slice] = 0;
-  if (!is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
-  finish_tensor(task, shared.tree);
+  // Of one slice, thread 0 wrote the sums and is the one that reads them.
+  if (plan.slices > 1 && !is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
+  finish_tensor(task, source, shared.tree);
   if (t == 0) {
     done[plan.slices] = 0;
     shared.applied = scalars.applied;

@@ -30,47 +30,55 @@ PLUMBLINE_DEVICE double panel_sum(const P* row, int cols, int panel) {
   return tree_over_numbers<kVectors>(warp_trees(sums, lane));
 }
 
-// Panels first, first + step, ... of a slice's rows x panels, one per warp at a time.
+// Of a slice's rows x panels, those of [first, end): the warp that is number `warp` of `warps` takes its share.
 template <class P>
-PLUMBLINE_DEVICE void panel_sums(const Task& task, int64_t slice, int64_t first, int64_t step) {
+PLUMBLINE_DEVICE void panel_sums(const Task& task, int64_t slice, int64_t first, int64_t end, int64_t warp,
+                                 int64_t warps) {
   const TensorPlan& plan = task.plan;
   const P* const parameter = static_cast<const P*>(task.parameter) + slice * plan.slice;
   const int64_t count = int64_t(plan.rows) * plan.panels;
   double* const sums = scratch_at<double>(task, plan.parameter_sums) + slice * count;
-  for (int64_t i = first; i < count; i += step) {
+  for (int64_t i = first + warp; i < end; i += warps) {
     const double sum = panel_sum(parameter + i / plan.panels * plan.cols, plan.cols, int(i % plan.panels));
     if (thread_index() % kWarp == 0) sums[i] = sum;
   }
 }
-PLUMBLINE_DEVICE void panel_sums_of_any_type(const Task& task, int64_t slice, int64_t first, int64_t step) {
+PLUMBLINE_DEVICE void panel_sums_of_any_type(const Task& task, int64_t slice, int64_t first, int64_t end, int64_t warp,
+                                             int64_t warps) {
   switch (task.plan.parameter) {
     case Type::float32:
-      return panel_sums<float>(task, slice, first, step);
+      return panel_sums<float>(task, slice, first, end, warp, warps);
     case Type::bfloat16:
-      return panel_sums<core::bf16>(task, slice, first, step);
+      return panel_sums<core::bf16>(task, slice, first, end, warp, warps);
     case Type::float16:
-      return panel_sums<core::f16>(task, slice, first, step);
+      return panel_sums<core::f16>(task, slice, first, end, warp, warps);
   }
 }
 
-// Where panel sums stand in T over columns, then rows, then slices: `rows` rows of `panels`, both padded to powers of
-// two.
+// Panel sums as T has them: rows of `panels`, padded to a power of two; the caller picks slices and rows.
 struct PanelTree {
-  int panel_bits, row_bits;
-  PLUMBLINE_DEVICE explicit PanelTree(const TensorPlan& plan)
-      : panel_bits(core::tree_height(plan.panels)), row_bits(core::tree_height(plan.rows)) {}
-  PLUMBLINE_DEVICE int64_t padded(int64_t slices) const { return slices << (panel_bits + row_bits); }
-  // The panel sum at a padded position, 0 where there is none.
-  PLUMBLINE_DEVICE double load(const TensorPlan& plan, const double* sums, int64_t at) const {
-    const int64_t panel = at & ((int64_t(1) << panel_bits) - 1),
-                  row = at >> panel_bits & ((int64_t(1) << row_bits) - 1);
-    const int64_t slice = at >> (panel_bits + row_bits);
-    if (panel >= plan.panels || row >= plan.rows) return 0.0;
-    return load_fresh(sums + (slice * plan.rows + row) * plan.panels + panel);
+  const double* sums;  // of the first row
+  int64_t rows;
+  int panels, bits;
+  PLUMBLINE_DEVICE PanelTree(const Task& task, int64_t slice, int first_row, int row_count)
+      : sums(scratch_at<double>(task, task.plan.parameter_sums) +
+             (slice * task.plan.rows + first_row) * task.plan.panels),
+        rows(row_count),
+        panels(task.plan.panels),
+        bits(core::tree_height(panels)) {}
+  // T over them all, valid in thread 0.
+  PLUMBLINE_DEVICE double sum(TreeScratch& shared) const {
+    return block_tree_over<8>(
+        rows << bits,
+        [&](int64_t i) {
+          const int64_t row = i >> bits, panel = i & ((int64_t(1) << bits) - 1);
+          return panel < panels ? load_fresh(sums + row * panels + panel) : 0.0;
+        },
+        shared);
   }
 };
 
-// Before the first step, and before every step when nothing is carried: panel sums of the whole tensor.
+// Before every step where nothing is carried: panel sums of the whole tensor.
 inline constexpr int kNormThreads = 256;
 PLUMBLINE_KERNEL(kNormThreads, 4)
 parameter_norm(const Task task) {
@@ -81,8 +89,30 @@ parameter_norm(const Task task) {
   for (int64_t slice = 0; slice < plan.slices; ++slice) {
     // carry the round robin over slices, so that small ones spread over all warps too
     const int64_t start = (warp + step - slice * count % step) % step;
-    panel_sums_of_any_type(task, slice, start, step);
+    panel_sums_of_any_type(task, slice, 0, count, start, step);
   }
+}
+
+// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once, for a
+// reader of the state; one block.
+inline constexpr int kSettleThreads = 512;
+struct SettleShared {
+  TreeScratch tree;
+  double level[48];
+};
+PLUMBLINE_KERNEL(kSettleThreads, 1)
+settle_norm(const Task task) {
+  PLUMBLINE_SHARED(SettleShared, shared);
+  const TensorPlan& plan = task.plan;
+  uint32_t* const pending = scratch_at<uint32_t>(task, plan.norm_pending);
+  if (*pending == 0) return;
+  for (int64_t slice = 0; slice < plan.slices; ++slice) {
+    const double sum = PanelTree(task, slice, 0, plan.rows).sum(shared.tree);
+    if (thread_index() == 0) push_level(shared.level, slice, sum);
+  }
+  if (thread_index() != 0) return;
+  core::at<core::TensorClock>(task.state, plan.clock)->parameter_sum = fold_levels(shared.level, plan.slices);
+  *pending = 0;
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

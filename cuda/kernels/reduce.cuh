@@ -67,7 +67,7 @@ PLUMBLINE_DEVICE F tree_over_numbers(F x) {
 
 struct TreeScratch {
   double warp[kWarp];
-  double level[64];  // partial sums of 2^l rounds, thread 0 only
+  double level[48];  // of push_level, thread 0 only
 };
 
 // T over one value per thread of the block; the sum is valid in warp 0.
@@ -79,6 +79,24 @@ PLUMBLINE_DEVICE double block_tree(double x, TreeScratch& shared) {
   if (warp == 0) x = warp_tree(lane < warps ? shared.warp[lane] : 0.0);
   block_barrier();
   return x;
+}
+
+// T kept as a binary counter while values come one by one: level l holds a sum of 2^l of them.
+PLUMBLINE_DEVICE void push_level(double* level, int64_t index, double x) {
+  int l = 0;
+  for (int64_t i = index; i & 1; i >>= 1) x = core::pair(level[l++], x);
+  level[l] = x;
+}
+// T over all `count` that were pushed; what is missing to a power of two is +0.
+PLUMBLINE_DEVICE double fold_levels(const double* level, int64_t count) {
+  double sum = 0.0;
+  bool any = false;
+  for (int l = 0; count >> l; ++l) {
+    if ((count >> l & 1) == 0) continue;
+    sum = any ? core::pair(level[l], sum) : level[l];
+    any = true;
+  }
+  return sum;
 }
 
 // T over load(0) ... load(count - 1) by a block whose size is a power of two; the sum is valid in thread 0.
@@ -95,21 +113,9 @@ PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScr
     for (int i = 0; i < Each; ++i) x[i] = first + i < count ? load(first + i) : 0.0;
     if (one_warp) return warp_tree(thread_tree(x));
     sum = block_tree(thread_tree(x), shared);
-    if (rounds == 1) return sum;
-    if (thread_index() == 0) {  // binary counter: level l holds a sum of 2^l rounds
-      int level = 0;
-      for (int64_t r = round; r & 1; r >>= 1) sum = core::pair(shared.level[level++], sum);
-      shared.level[level] = sum;
-    }
+    if (rounds > 1 && thread_index() == 0) push_level(shared.level, round, sum);
   }
-  if (thread_index() == 0) {
-    bool any = false;
-    for (int level = 0; rounds >> level; ++level) {
-      if ((rounds >> level & 1) == 0) continue;
-      sum = any ? core::pair(shared.level[level], sum) : shared.level[level];
-      any = true;
-    }
-  }
+  if (rounds > 1 && thread_index() == 0) sum = fold_levels(shared.level, rounds);
   return sum;
 }
 

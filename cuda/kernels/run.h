@@ -11,6 +11,8 @@ void run_sweep(const Runtime& runtime, const Task& task, int64_t slices, Stream 
 void run_finish(const Runtime& runtime, const Task& task, int64_t slices, Stream stream);
 void run_parameter_norm(const Runtime& runtime, const Task& task, Stream stream);
 void run_apply(const Runtime& runtime, const Task& task, Stream stream);
+// Brings a carried norm into the clock, where the state has it.
+void run_settle_norm(const Runtime& runtime, const Task& task, Stream stream);
 // Full path.
 void run_full(const Runtime& runtime, const Task& task, Stream stream);
 

@@ -18,6 +18,10 @@ void run_parameter_norm(const Runtime& runtime, const Task& task, Stream stream)
   PLUMBLINE_LAUNCH(runtime, parameter_norm, grid, kNormThreads, 0, stream, task);
 }
 
+void run_settle_norm(const Runtime& runtime, const Task& task, Stream stream) {
+  PLUMBLINE_LAUNCH(runtime, settle_norm, 1, kSettleThreads, 0, stream, task);
+}
+
 void run_apply(const Runtime& runtime, const Task& task, Stream stream) {
   const TensorPlan& plan = task.plan;
   const int64_t tiles = plan.slices * (core::ceil_div(plan.rows, kCommitTile) + core::ceil_div(plan.cols, kCommitTile));

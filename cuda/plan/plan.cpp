@@ -135,9 +135,11 @@ void lay_out_lasting(TensorPlan& t, bool record_second_moment, Layout& scratch) 
   t.scalars = scratch.take(sizeof(core::StepScalars));
   t.done = scratch.take((t.slices + 1) * int64_t(sizeof(uint32_t)));
   t.nonfinite_count = scratch.take(sizeof(uint64_t));
+  t.norm_pending = scratch.take(sizeof(uint32_t));
   if (t.path == Path::factored) {
     t.row = scratch.take(t.slices * t.rows * int64_t(sizeof(float)));
     t.col = scratch.take(t.slices * t.cols * int64_t(sizeof(float)));
+    if (t.hyper.carried) t.parameter_sums = scratch.take(t.slices * t.rows * t.panels * int64_t(sizeof(double)));
   } else if (record_second_moment) {
     t.second_moment = scratch.take(t.size * int64_t(sizeof(float)));
   }
@@ -152,10 +154,10 @@ void lay_out_work(TensorPlan& t, Layout& work) {
     t.parameter_sums = work.take(t.slices * t.flat_tiles * dword);
     return;
   }
-  t.parameter_sums = work.take(t.slices * t.rows * t.panels * dword);
+  if (!t.hyper.carried) t.parameter_sums = work.take(t.slices * t.rows * t.panels * dword);
   t.col_scale = work.take(t.slices * t.pitch * word);
   t.norm_tiles = work.take(t.slices * t.column_tiles * dword);
-  t.row_tile_sums = work.take(t.slices * t.row_tiles * dword);
+  t.row_tile_sums = work.take(2 * t.slices * t.row_tiles * dword);
   const int64_t partial = int64_t(t.strips) * t.pitch * word;  // bytes of one slice
   t.chunk = std::clamp<int64_t>(kWaveBytes / (2 * partial), 1, t.slices);
   t.partial_col = work.take(t.chunk * partial);

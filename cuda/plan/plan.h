@@ -51,11 +51,12 @@ struct TensorPlan {
   int64_t row = 0, col = 0;     // float32: R (slices x rows) and C (slices x cols) of this step, unquantized
   int64_t second_moment = -1;   // float32: V (size), only when it is recorded
   int64_t nonfinite_count = 0;  // devices: uint64, counted while the gradient is swept; 0 between steps
+  int64_t norm_pending = 0;     // devices: uint32, a carried norm is still in parameter_sums and not in the clock
   int64_t done = 0;             // uint32 (slices + 1): tiles finished per slice, slices finished; 0 between steps
 
   // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
   int64_t parameter_sums = 0;  // double: factored: sum_j p^2 (slices x rows; devices: x panels); full: per tile
-                               // (slices x flat_tiles)
+                               // (slices x flat_tiles). Lasts like the above where a factored norm is carried.
   int64_t slice_sums = 0;      // double (3 x slices): mean(R); sum u^2; sum p^2
   int64_t slice_step = 0;      // float32 (slices): k of each slice
   // factored
@@ -69,7 +70,7 @@ struct TensorPlan {
   int64_t partial_weighted = 0;  // float32 likewise: sum_i g^2/R_i
   int64_t col_scale = 0;         // float32 (slices x pitch): b_j
   int64_t norm_tiles = 0;        // double (slices x column_tiles): sum_j (sum_i g^2/R_i)/C_j per tile
-  int64_t row_tile_sums = 0;     // double (slices x row_tiles): sum_i R_i per tile
+  int64_t row_tile_sums = 0;     // double (2 x slices x row_tiles): sum_i R_i per tile; devices: sum p^2 per tile
   // full
   int64_t flat_tiles = 0;   // per slice
   int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile

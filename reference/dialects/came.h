@@ -5,9 +5,9 @@
 namespace plumbline::reference {
 
 struct CameOptions {
-  std::optional<double> lr;  // required
-  double eps1 = 1e-30;       // inside g^2
-  double eps2 = 1e-16;       // inside (u - M)^2
+  std::optional<double> lr{};  // required
+  double eps1 = 1e-30;         // inside g^2
+  double eps2 = 1e-16;         // inside (u - M)^2
   double clip_threshold = 1;
   double beta1 = 0.9;
   double beta2 = 0.999;

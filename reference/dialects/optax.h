@@ -9,15 +9,15 @@ namespace plumbline::reference {
 enum class OptaxMomentumType : uint8_t { float32, float64, bfloat16 };
 
 struct OptaxOptions {
-  std::optional<double> learning_rate;  // none: 1
+  std::optional<double> learning_rate{};  // none: 1
   int64_t min_dim_size_to_factor = 128;
   double decay_rate = 0.8;  // w_t = (t - decay_offset)^-decay_rate
   int64_t decay_offset = 0;
   bool multiply_by_parameter_scale = true;
   std::optional<double> clipping_threshold = 1;
-  std::optional<double> momentum;
+  std::optional<double> momentum{};
   OptaxMomentumType dtype_momentum = OptaxMomentumType::float32;
-  std::optional<double> weight_decay_rate;
+  std::optional<double> weight_decay_rate{};
   double eps = 1e-30;
   bool factored = true;
   bool operator==(const OptaxOptions&) const = default;

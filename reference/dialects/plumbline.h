@@ -19,7 +19,7 @@ struct PlumblineOptions {
   bool relative_step = false;                          // rho_t = min(lr, 1/sqrt(t))
   bool scale_parameter = true;                         // alpha_t = rho_t max(eps2, RMS(p))
   double beta2_decay = -0.8;                           // w_t = t^beta2_decay
-  std::optional<double> beta2;                         // instead: w = 1 - beta2
+  std::optional<double> beta2{};                       // instead: w = 1 - beta2
   double eps1 = 1e-30;                                 // added to g^2 inside the averages
   double eps2 = 1e-3;                                  // floor of RMS(p)
   double clip = 1;                                     // d in u / max(1, RMS(u)/d); 0: off

@@ -5,7 +5,7 @@
 namespace plumbline::reference {
 
 struct RlxOptions {
-  std::optional<double> lr;  // none: min(1e-2, 1/sqrt(t)) max(eps2, RMS(p))
+  std::optional<double> lr{};  // none: min(1e-2, 1/sqrt(t)) max(eps2, RMS(p))
   double beta2_decay = -0.8;
   double eps1 = 1e-30;
   double eps2 = 1e-3;

@@ -7,7 +7,7 @@ namespace plumbline::reference {
 struct TorchOptions {
   double lr = 1e-2;  // cap of rho_t = min(lr, 1/sqrt(t)); k of the decay
   double beta2_decay = -0.8;
-  std::optional<double> eps1;  // none: the machine epsilon of the parameter's type
+  std::optional<double> eps1{};  // none: the machine epsilon of the parameter's type
   double eps2 = 1e-3;
   double d = 1;
   double weight_decay = 0;

@@ -62,12 +62,6 @@ void move_all(std::vector<float>& values, int ulps) {
   for (float& x : values) x = moved(x, ulps);
 }
 
-// An optimizer that left everything as it was, but counted.
-void idle(Observation& now, const Observation& before, int64_t step) {
-  now = before;
-  now.steps_taken = step;
-}
-
 std::vector<Fault> faults() {
   using O = Observation;
   std::vector<Fault> all = {
@@ -77,8 +71,8 @@ std::vector<Fault> faults() {
       {"ColOff16Ulp", kPlain, [](int64_t, O& now, const O&) { move_all(*now.col, 16); }, Quantity::col},
       {"SecondMomentOff16Ulp", kVector, [](int64_t, O& now, const O&) { move_all(*now.second_moment, 16); },
        Quantity::second_moment},
-      {"ParameterRmsOffAnUlp", kPlain, [](int64_t, O& now, const O&) { *now.parameter_rms = moved(*now.parameter_rms, 1); },
-       Quantity::parameter_rms},
+      {"ParameterRmsOffAnUlp", kPlain,
+       [](int64_t, O& now, const O&) { *now.parameter_rms = moved(*now.parameter_rms, 1); }, Quantity::parameter_rms},
       {"UpdateRmsOff32Ulp", kPlain, [](int64_t, O& now, const O&) { *now.update_rms = moved(*now.update_rms, 32); },
        Quantity::update_rms},
       {"ClipOff32Ulp", kPlain, [](int64_t, O& now, const O&) { *now.clip = moved(*now.clip, 32); }, Quantity::clip},
@@ -122,9 +116,14 @@ std::vector<Fault> faults() {
        Quantity::nonfinite, 2},
       {"StepSkipped", kPlain,
        [](int64_t step, O& now, const O& before) {
-         if (step == 2) idle(now, before, step);
+         if (step == 2) now.parameter = before.parameter, now.state = before.state;
        },
-       Quantity::row, 2},
+       Quantity::row_stored, 2},
+      {"StepRepeated", kPlain,
+       [](int64_t step, O& now, const O& before) {
+         if (step == 2) now = before, now.steps_taken = step;
+       },
+       Quantity::parameter_rms, 2},
       {"ParameterNotUpdated", kPlain,
        [](int64_t step, O& now, const O& before) {
          if (step == 3) now.parameter = before.parameter;
@@ -153,20 +152,21 @@ std::vector<Fault> faults() {
        },
        Quantity::parameter},
   };
-  for (const auto& [storage, stale_is] :
-       {std::pair("al8", Quantity::row_code), std::pair("log_u8", Quantity::row_code),
-        std::pair("linear_u8", Quantity::row_code)}) {
+  for (const auto& [storage, stale_is] : {std::pair("al8", Quantity::row_code), std::pair("log_u8", Quantity::row_code),
+                                          std::pair("linear_u8", Quantity::row_code)}) {
     const std::string line = kQuantized + (std::string(storage) == "log_u8" ? " storage=log_u8" : "") +
                              (std::string(storage) == "linear_u8" ? " storage=linear_u8" : "");
     auto add = [&](const char* what, FaultySubject::Corrupt corrupt, Quantity first, int64_t step) {
       all.push_back({std::string(what) + "_" + storage, line, std::move(corrupt), first, step});
     };
-    add("StaleCodes",
+    add(
+        "StaleCodes",
         [](int64_t step, O& now, const O& before) {
           if (step == 2) slot(now, Slot::row).values = slot(before, Slot::row).values;
         },
         stale_is, 2);
-    add("OneCodeOffByTwo",
+    add(
+        "OneCodeOffByTwo",
         [](int64_t, O& now, const O&) {
           for (std::byte& code : slot(now, Slot::col).values)
             if (uint8_t(code) > 3 && uint8_t(code) < 250) {
@@ -175,32 +175,38 @@ std::vector<Fault> faults() {
             }
         },
         Quantity::col_code, 1);
-    add("ScaleOff16Ulp", [](int64_t, O& now, const O&) { 
+    add(
+        "ScaleOff16Ulp",
+        [](int64_t, O& now, const O&) {
           float& word = slot(now, Slot::col).scales.back();  // r, or the scale
           word = moved(word, 256);
         },
         Quantity::col_scale, 1);
-    add("ScalesOfTwoBlocksSwapped",
+    add(
+        "ScalesOfTwoBlocksSwapped",
         [](int64_t, O& now, const O&) {
           auto& scales = slot(now, Slot::row).scales;
           const size_t words = scales.size() / 4;  // 200 rows are four blocks of 64
-          std::swap_ranges(scales.begin(), scales.begin() + std::ptrdiff_t(words), scales.begin() + std::ptrdiff_t(words));
+          std::swap_ranges(scales.begin(), scales.begin() + std::ptrdiff_t(words),
+                           scales.begin() + std::ptrdiff_t(words));
         },
         Quantity::row_scale, 1);
-    add("CodesOfTwoBlocksSwapped",
+    add(
+        "CodesOfTwoBlocksSwapped",
         [](int64_t, O& now, const O&) {
           auto& codes = slot(now, Slot::row).values;
           std::swap_ranges(codes.begin(), codes.begin() + 64, codes.begin() + 64);
         },
         Quantity::row_code, 1);
-    add("ScaleNan", [](int64_t, O& now, const O&) { slot(now, Slot::row).scales[0] = std::nanf(""); },
+    add(
+        "ScaleNan", [](int64_t, O& now, const O&) { slot(now, Slot::row).scales[0] = std::nanf(""); },
         Quantity::row_scale, 1);
   }
   return all;
 }
 
 class Faults : public testing::TestWithParam<Fault> {};
-INSTANTIATE_TEST_SUITE_P(Case, Faults, testing::ValuesIn(faults()), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Case, Faults, testing::ValuesIn(faults()), [](const auto& p) { return p.param.name; });
 
 TEST_P(Faults, FailsAtTheStageThatBroke) {
   const Fault& fault = GetParam();
@@ -247,7 +253,7 @@ INSTANTIATE_TEST_SUITE_P(
                      [](Problem& p) { p.options.nonfinite = reference::Nonfinite::propagate; }, Quantity::row, 2},
         OtherProblem{"NonfiniteNotSkipped", kNonfinite + " nonfinite=skip",
                      [](Problem& p) { p.options.nonfinite = reference::Nonfinite::zero; }, Quantity::clock, 2}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& p) { return p.param.name; });
 
 TEST_P(IgnoredOptions, FailAtTheStageThatTheOptionGoverns) {
   const OtherProblem& other = GetParam();
@@ -268,25 +274,28 @@ void expect_error(const CaseResult& result, const std::string& says) {
 }
 
 TEST(Case, ASubjectThatThrowsIsAnError) {
-  expect_error(run(kPlain, [](int64_t step, Observation&, const Observation&) {
-                 if (step == 2) throw std::runtime_error("wrote 4 bytes past the buffer's end");
-               }),
+  expect_error(run(kPlain,
+                   [](int64_t step, Observation&, const Observation&) {
+                     if (step == 2) throw std::runtime_error("wrote 4 bytes past the buffer's end");
+                   }),
                "wrote 4 bytes past the buffer's end");
 }
 
 TEST(Case, AParameterOfAnotherSizeIsAnError) {
   for (const int64_t extra : {-4, 4})
-    expect_error(run(kPlain, [&](int64_t, Observation& now, const Observation&) {
-                   now.parameter.resize(size_t(int64_t(now.parameter.size()) + extra));
-                 }),
-                 "parameter changed its size");
+    expect_error(
+        run(kPlain, [&](int64_t, Observation& now,
+                        const Observation&) { now.parameter.resize(size_t(int64_t(now.parameter.size()) + extra)); }),
+        "parameter changed its size");
 }
 
 TEST(Case, StateOfAnotherSizeIsAnError) {
-  expect_error(run(kPlain, [](int64_t, Observation& now, const Observation&) { slot(now, Slot::row).values.resize(4); }),
-               "expected 48 in 192");
-  expect_error(run(kQuantized, [](int64_t, Observation& now, const Observation&) { slot(now, Slot::row).scales.resize(3); }),
-               "3 words of scale: expected 8");
+  expect_error(
+      run(kPlain, [](int64_t, Observation& now, const Observation&) { slot(now, Slot::row).values.resize(4); }),
+      "expected 48 in 192");
+  expect_error(
+      run(kQuantized, [](int64_t, Observation& now, const Observation&) { slot(now, Slot::row).scales.resize(3); }),
+      "3 words of scale: expected 8");
 }
 
 TEST(Case, StateOfAnotherKindThanTheCaseAsksForIsAnError) {
@@ -349,14 +358,13 @@ INSTANTIATE_TEST_SUITE_P(
         Vacuous{"Beta2AtTheFirstStep", "shape=32x32 beta2=0 focus=beta2 steps=1 seed=5", "beta2 never acted"},
         Vacuous{"ZeroGradient", "shape=32x32 grad=f16 data=gaussian:-140 storage=fp32 steps=2 seed=5",
                 "an optimizer that does nothing would pass"},
-        Vacuous{"UpdatesThatRoundAway", "shape=32x32 param=bf16 init=4 scale_parameter=false lr=1e-6 steps=2 seed=5",
-                "would pass"},
         Vacuous{"UpdatesBelowTheBound", "shape=32x32 init=0 scale_parameter=false lr=1e-9 steps=2 seed=5",
                 "the bound exceeds the update"},
-        Vacuous{"ConstantOutput", "shape=32x32 param=f16 init=-140 data=constant:-3 scale_parameter=false steps=2 seed=5",
+        Vacuous{"ConstantOutput",
+                "shape=32x32 param=f16 init=-140 data=constant:-3 scale_parameter=false steps=2 seed=5",
                 "constant or mostly zero"},
-        Vacuous{"FewCodes", "shape=128x128 data=constant:-3 steps=2 seed=5", "128 values of slot row used only 1 codes"}),
-    [](const auto& info) { return info.param.name; });
+        Vacuous{"FewCodes", "shape=128x128 data=constant:-3 steps=2 seed=5", "used only 1 codes"}),
+    [](const auto& p) { return p.param.name; });
 
 TEST_P(VacuousCases, AreRedAndSayWhy) {
   const CaseResult result = run_case(parse_problem(GetParam().line), *make_subject("host"));
@@ -368,8 +376,8 @@ TEST_P(VacuousCases, AreRedAndSayWhy) {
 TEST(Case, AFocusThatActsIsNotVacuous) {
   for (const char* words :
        {"clip=0.5 focus=clip", "eps1=1e-4 focus=eps1", "init=-14 eps2=0.01 focus=eps2",
-        "weight_decay=20 focus=weight_decay", "relative_step=true lr=0.9 focus=relative_step",
-        "focus=scale_parameter", "maximize=true focus=maximize", "data=nonfinite:-6 focus=nonfinite",
+        "weight_decay=20 focus=weight_decay", "relative_step=true lr=0.9 focus=relative_step", "focus=scale_parameter",
+        "maximize=true focus=maximize", "data=nonfinite:-6 focus=nonfinite",
         "data=nonfinite:-6 nonfinite=skip focus=nonfinite", "beta2=0.9 focus=beta2"}) {
     const CaseResult result =
         run_case(parse_problem(std::string("shape=32x32 steps=4 seed=5 ") + words), *make_subject("host"));

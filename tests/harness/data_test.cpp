@@ -1,1 +1,125 @@
+#include "harness/data.h"
+
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "harness/error.h"
+
+namespace plumbline::harness {
+namespace {
+
+Realized gradient(const std::string& words, int64_t step) {
+  Realized out;
+  DataSource(parse_problem(words)).gradient(step, out);
+  return out;
+}
+Eigen::Index zero_rows(const reference::Tensor& x) {
+  Eigen::Index zero = 0;
+  for (Eigen::Index i = 0; i < x.rows(); ++i) zero += (x.matrix(0).row(i) == 0).all();
+  return zero;
+}
+
+TEST(DataSource, RealizedValuesAreExactlyTheStoredBytes) {
+  for (const char* type : {"f32", "bf16", "f16"}) {
+    const Problem p =
+        parse_problem(std::string("shape=30x20 data=heavy_tail:-6 seed=4 grad=") + type + " param=" + type);
+    const DataSource source(p);
+    Realized g, w;
+    source.gradient(1, g);
+    source.initial_parameter(w);
+    for (const Realized* r : {&g, &w}) {
+      EXPECT_EQ(r->bytes.size(), 600 * size_of(p.gradient));
+      std::vector<double> back(600);
+      load(p.gradient, r->bytes.data(), back);
+      for (size_t i = 0; i < 600; ++i) ASSERT_EQ(back[i], r->values.data[Eigen::Index(i)]);
+    }
+  }
+}
+
+TEST(DataSource, AStepDependsOnSeedAndNumberAlone) {
+  const std::string words = "shape=30x20 data=gaussian:-6 steps=5 seed=";
+  EXPECT_EQ(gradient(words + "4", 3).bytes, gradient(words + "4", 3).bytes);
+  EXPECT_NE(gradient(words + "4", 3).bytes, gradient(words + "4", 2).bytes);
+  EXPECT_NE(gradient(words + "4", 3).bytes, gradient(words + "5", 3).bytes);
+}
+
+TEST(DataSource, RegimesAreWhatTheyAreCalled) {
+  const std::string shape = "shape=100x80 steps=6 seed=4 data=";
+  EXPECT_NEAR(reference::rms(gradient(shape + "gaussian:-6", 1).values), 0x1p-6, 0x1p-11);
+  EXPECT_NEAR(reference::rms(gradient(shape + "gaussian:3", 1).values), 8, 0.25);
+  EXPECT_EQ(gradient(shape + "frozen:-6", 1).bytes, gradient(shape + "frozen:-6", 5).bytes);
+  EXPECT_NEAR(reference::rms(gradient(shape + "growing:-6", 3).values), 0x1p-2, 0x1p-7);
+  EXPECT_TRUE((gradient(shape + "constant:-6", 2).values.data == 0x1p-6).all());
+
+  const reference::Tensor zero = gradient(shape + "zero_rows:-6", 1).values;
+  EXPECT_GT(zero_rows(zero), 5);
+  EXPECT_LT(zero_rows(zero), 50);
+  EXPECT_EQ(zero_rows(gradient(shape + "zero_rows:-6", 2).values), zero_rows(zero));
+  for (int64_t step = 1; step <= 6; ++step) {
+    const Eigen::Index sparse = zero_rows(gradient(shape + "sparse_rows:-6", step).values);
+    EXPECT_GT(sparse, 70);
+    EXPECT_LT(sparse, 100);
+  }
+
+  const reference::Tensor spike = gradient(shape + "spike:-6", 2).values;
+  EXPECT_EQ(spike.data.maxCoeff(), 16);
+  EXPECT_LT(gradient(shape + "spike:-6", 1).values.data.abs().maxCoeff(), 0.1);
+  EXPECT_GT(gradient(shape + "heavy_tail:-6", 1).values.data.abs().maxCoeff(), 8);
+
+  const reference::Tensor one = gradient(shape + "rank_one:-6", 1).values;
+  const auto m = one.matrix(0);
+  for (int i = 1; i < 100; ++i) EXPECT_NEAR(m(i, 5) * m(0, 9), m(i, 9) * m(0, 5), 1e-6 * std::fabs(m(i, 5) * m(0, 9)));
+
+  const reference::Tensor wide = gradient(shape + "wide:-6", 1).values;
+  double smallest = HUGE_VAL, largest = 0;
+  for (Eigen::Index i = 0; i < 100; ++i) {
+    const double r = std::sqrt(wide.matrix(0).row(i).square().mean());
+    smallest = std::min(smallest, r), largest = std::max(largest, r);
+  }
+  EXPECT_GT(largest / smallest, 0x1p16);
+
+  const reference::Tensor tiny = gradient(shape + "subnormal:-6", 1).values;
+  EXPECT_LT(tiny.data.abs().maxCoeff(), 0x1p-115);
+  EXPECT_TRUE(((tiny.data != 0) && (tiny.data.abs() < 0x1p-126)).any());
+
+  const reference::Tensor extreme = gradient(shape + "extreme:-6", 1).values;
+  EXPECT_TRUE((extreme.data == 0).any());
+  EXPECT_TRUE(((extreme.data != 0) && (extreme.data.abs() < 0x1p-126)).any());
+  EXPECT_GT(extreme.data.abs().maxCoeff(), 1);
+}
+
+TEST(DataSource, NonfiniteStepsHoldWhatThePolicyIsAbout) {
+  const auto odd = [](const reference::Tensor& g) { return (!(g.data.abs() < 0x1p50)).count(); };
+  for (const char* words : {"", "grad=f16 ", "grad=bf16 nonfinite=skip "}) {
+    const std::string line = std::string(words) + "shape=100x80 data=nonfinite:-6 steps=4 seed=4";
+    EXPECT_EQ(odd(gradient(line, 1).values), 0);
+    EXPECT_GT(odd(gradient(line, 2).values), 0);
+    EXPECT_LE(odd(gradient(line, 2).values), 5);
+  }
+  const reference::Tensor nan = gradient("shape=100x80 data=nonfinite:-6 nonfinite=propagate steps=4 seed=4", 2).values;
+  EXPECT_FALSE(nan.data.isInf().any());
+  EXPECT_TRUE(nan.data.isNaN().any());
+}
+
+TEST(DataSource, OneParameterInSixteenIsZero) {
+  const DataSource source(parse_problem("shape=100x80 init=-4 seed=4"));
+  Realized p;
+  source.initial_parameter(p);
+  EXPECT_NEAR(double((p.values.data == 0).count()) / 8000, 1.0 / 16, 0.02);
+  EXPECT_NEAR(reference::rms(p.values), 0x1p-4, 0x1p-7);
+}
+
+TEST(TracePath, IsAPathOrANameOfTheProjectsOwn) {
+  EXPECT_EQ(trace_path("a/b"), "a/b");
+  EXPECT_EQ(trace_path("x.safetensors"), "x.safetensors");
+  unsetenv("PLUMBLINE_DATA");
+  EXPECT_TRUE(std::filesystem::exists(trace_path("digits_cnn")));
+  setenv("PLUMBLINE_DATA", "/elsewhere", 1);
+  EXPECT_EQ(trace_path("digits_cnn"), "/elsewhere/traces/digits_cnn.safetensors");
+  unsetenv("PLUMBLINE_DATA");
+}
+
+}  // namespace
+}  // namespace plumbline::harness

@@ -39,7 +39,7 @@ class SixteenBits : public testing::TestWithParam<DType> {
   uint16_t infinity = type == DType::bfloat16 ? 0x7f80 : 0x7c00;
 };
 INSTANTIATE_TEST_SUITE_P(Formats, SixteenBits, testing::Values(DType::bfloat16, DType::float16),
-                         [](const auto& info) { return to_string(info.param); });
+                         [](const auto& p) { return to_string(p.param); });
 
 TEST_P(SixteenBits, EveryPatternIsReadAndWrittenBackUnchanged) {
   for (uint32_t i = 0; i < 1 << 16; ++i) {
@@ -111,7 +111,8 @@ TEST(Format, RoundsToFloat32AsTheMachineDoes) {
   std::mt19937_64 random(3);
   for (int i = 0; i < 200000; ++i) {
     // exponents from below the smallest subnormal to beyond the largest
-    const double x = std::ldexp(std::bit_cast<double>((random() >> 12) | 0x3ff0000000000000u), int(random() % 290) - 155);
+    const double x =
+        std::ldexp(std::bit_cast<double>((random() >> 12) | 0x3ff0000000000000u), int(random() % 290) - 155);
     const float y = static_cast<float>(x);
     ASSERT_EQ(round_to(DType::float32, x), y);
     std::byte raw[4];

@@ -155,7 +155,7 @@ double stored_ratio(DType type, double got, double expected, double bound) {
 
 class Stored : public testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Formats, Stored, testing::Values(DType::bfloat16, DType::float16),
-                         [](const auto& info) { return to_string(info.param); });
+                         [](const auto& p) { return to_string(p.param); });
 
 TEST_P(Stored, IsAcceptedExactlyWhereItIsTheRoundingOfAValueWithinTheBound) {
   const DType type = GetParam();

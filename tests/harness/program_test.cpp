@@ -1,1 +1,201 @@
+// The program as a person starts it: exit codes, one line of complaint, nothing written by a run that did not happen.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "harness/subject.h"
+#include "tests/harness/trace_file.h"
+
+namespace plumbline::harness {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+struct Ended {
+  int code = -1;
+  std::string out, err;
+};
+
+class Program : public testing::Test {
+ protected:
+  fs::path folder_ = fs::path(testing::TempDir()) / (std::string("plumbline-program-") +
+                                                     testing::UnitTest::GetInstance()->current_test_info()->name());
+  void SetUp() override {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_ / "work");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static std::string text(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+  }
+  // In an empty folder of its own.
+  Ended run(const std::string& arguments, const std::string& environment = "") const {
+    const std::string command = fmt::format(
+        "cd '{0}/work' && env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX {1} '{2}' {3} >'{0}/out' 2>'{0}/err' "
+        "</dev/null",
+        folder_.string(), environment, PLUMBLINE_PROGRAM, arguments);
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text(folder_ / "out"), text(folder_ / "err")};
+  }
+  void expect_refused(const std::string& arguments, const std::string& says,
+                      const std::string& environment = "") const {
+    const Ended ended = run(arguments, environment);
+    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr(says)) << arguments;
+    EXPECT_TRUE(ended.err.starts_with("plumbline: ")) << ended.err;
+    EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << arguments << "\n" << ended.err;
+    EXPECT_TRUE(ended.err.ends_with('\n'));
+    EXPECT_EQ(ended.out, "") << arguments;
+    EXPECT_TRUE(fs::is_empty(folder_ / "work")) << arguments;
+  }
+};
+
+TEST_F(Program, RunsAGoodCase) {
+  const Ended ended = run("case 'shape=37x129 storage=al8 steps=3 seed=7' --subject host");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_THAT(ended.out, HasSubstr("parameter_drift"));
+  EXPECT_TRUE(ended.out.ends_with("\npass\n")) << ended.out;
+  EXPECT_TRUE(fs::is_empty(folder_ / "work"));
+}
+
+TEST_F(Program, EndsWithOneForARedCase) {
+  const Ended ended = run("case 'shape=32x32 clip=1000 focus=clip steps=2 seed=1' --subject host");
+  EXPECT_EQ(ended.code, 1) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("vacuous: clip never acted"));
+}
+
+TEST_F(Program, GivesHelpAndItsVersion) {
+  for (const char* arguments : {"--help", "verify --help", "case --help", "--version"}) {
+    const Ended ended = run(arguments);
+    EXPECT_EQ(ended.code, 0) << arguments;
+    EXPECT_EQ(ended.err, "");
+    EXPECT_NE(ended.out, "");
+  }
+}
+
+TEST_F(Program, RefusesAnUnknownOptionOrWord) {
+  expect_refused("", "subcommand");
+  expect_refused("frobnicate", "frobnicate");
+  expect_refused("verify --frobnicate", "--frobnicate");
+  expect_refused("case", "line");
+  expect_refused("case 'shape=4x4 steps=1 seed=1 learning_rate=1'", "learning_rate");
+  expect_refused("case 'shape=4x4 steps=1 seed=1' leftover", "leftover");
+}
+
+TEST_F(Program, RefusesValuesOutOfRange) {
+  expect_refused("verify --seed x", "--seed");
+  expect_refused("verify --seed -1", "--seed");
+  expect_refused("verify --threads -1", "--threads");
+  expect_refused("verify --budget soon", "budget 'soon'");
+  expect_refused("verify --budget 0", "budget '0'");
+  expect_refused("verify --budget -5s", "-5s");
+  expect_refused("verify --budget 5d", "budget '5d'");
+  expect_refused("verify --budget nan", "budget 'nan'");
+  expect_refused("verify --shard 8/8", "shard '8/8'");
+  expect_refused("verify --shard x", "shard 'x'");
+  expect_refused("verify --suite huge", "suite 'huge'");
+  expect_refused("case 'shape=4x4 lr=-1 steps=1 seed=1'", "lr");
+  expect_refused("case 'shape=4x4 steps=0 seed=1'", "steps=0");
+  expect_refused("case 'shape=0x4 steps=1 seed=1'", "shape=0");
+}
+
+TEST_F(Program, RefusesWhatTheLibraryRefuses) {
+  expect_refused("case 'shape=4x4 lr=1e7 steps=1 seed=1' --subject host", "lr");
+  expect_refused("case 'shape=4x4 eps1=0 steps=1 seed=1' --subject host", "eps1");
+  expect_refused("case 'shape=4x4 beta2_decay=-1 steps=1 seed=1' --subject host", "eps1");  // an impossible pair
+}
+
+TEST_F(Program, RefusesImpossibleCombinations) {
+  expect_refused("case 'shape=4x4 beta2=0.9 beta2_decay=-0.5 steps=1 seed=1'", "expected one of them");
+  expect_refused("case 'shape=4x4 data=spike steps=1 seed=1'", "steps >= 2");
+  expect_refused("case 'shape=4x4 trace=x steps=1 seed=1'", "both or neither");
+}
+
+TEST_F(Program, RefusesAnUnknownSubject) {
+  expect_refused("verify --subject tpu", "subject 'tpu': expected host, emulator or cuda");
+  expect_refused("case 'shape=4x4 steps=1 seed=1' --subject tpu", "subject 'tpu'");
+}
+
+TEST_F(Program, RefusesTheGpuThatIsNotThere) {
+  if (subject_unavailable("cuda").empty()) GTEST_SKIP() << "there is one";
+  expect_refused("verify --subject cuda", "subject 'cuda' is not available here: ");
+}
+
+TEST_F(Program, WithoutAGpuSaysSoInOneLineAndTakesTheTwin) {
+  if (subject_unavailable("cuda").empty()) GTEST_SKIP() << "there is one";
+  const Ended ended = run("case 'shape=37x129 steps=3 seed=7'");
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_THAT(ended.err, HasSubstr("the host twin is the subject"));
+  EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1);
+}
+
+TEST_F(Program, RefusesAReportFolderThatCannotBeWritten) {
+  std::ofstream(folder_ / "file") << "in the way";
+  expect_refused("verify --suite quick --subject host --report '" + (folder_ / "file").string() + "'",
+                 (folder_ / "file").string());
+  expect_refused("verify --suite quick --subject host --report '" + (folder_ / "file" / "below").string() + "'",
+                 "report");
+  expect_refused("verify --suite quick --subject host --report /proc/plumbline", "/proc/plumbline");
+  EXPECT_EQ(text(folder_ / "file"), "in the way");
+}
+
+TEST_F(Program, RefusesATraceThatIsMissingCutOrAnother) {
+  const auto path = [&](const char* name) { return (folder_ / name).string(); };
+  const auto with = [&](const std::string& trace, const std::string& words) {
+    return fmt::format("case 'trace={} {} seed=1' --subject host", trace, words);
+  };
+  const std::string good = "tensor=w shape=2x3 steps=2";
+  small_training().write(path("good.safetensors"));
+  EXPECT_EQ(run(with(path("good.safetensors"), good)).code, 0);
+
+  const std::string whole = small_training().bytes();
+  std::ofstream(path("cut.safetensors"), std::ios::binary) << whole.substr(0, whole.size() - 5);
+  std::ofstream(path("empty.safetensors"), std::ios::binary);
+  expect_refused(with(path("missing.safetensors"), good), "missing.safetensors: cannot be read");
+  expect_refused(with(path("cut.safetensors"), good), "cut.safetensors: ");
+  expect_refused(with(path("empty.safetensors"), good), "empty.safetensors: 0 bytes");
+  expect_refused(with(folder_.string() + "/", good), "cannot be read");
+  expect_refused(with(path("good.safetensors"), "tensor=v shape=2x3 steps=2"), "no tensor 'v'");
+  expect_refused(with(path("good.safetensors"), "tensor=w shape=3x2 steps=2"), "has shape 2x3");
+  expect_refused(with(path("good.safetensors"), "tensor=w shape=2x3 steps=3"), "holds 2 steps");
+}
+
+TEST_F(Program, RefusesToVerifyWithoutTheRecordedTrainings) {
+  expect_refused("verify --subject host", "cannot be read", "PLUMBLINE_DATA=/nonexistent");
+  fs::create_directories(folder_ / "data/traces");
+  for (const char* name : {"digits_cnn", "gpt_bytes"})
+    std::ofstream(folder_ / "data/traces" / (std::string(name) + ".safetensors")) << "not a trace at all";
+  expect_refused("verify --subject host",
+                 "digits_cnn.safetensors: ", "PLUMBLINE_DATA='" + (folder_ / "data").string() + "'");
+}
+
+TEST_F(Program, VerifiesAndReports) {
+  const Ended ended = run("verify --suite quick --subject host --shard 3/40 --report report");
+  EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
+  EXPECT_EQ(ended.err, "");  // no progress line in a pipe
+  EXPECT_TRUE(ended.out.ends_with("\ngreen\n")) << ended.out;
+  for (const char* name : {"report.json", "junit.xml", "report.md", "report.html"})
+    EXPECT_TRUE(fs::exists(folder_ / "work/report" / name)) << name;
+}
+
+TEST_F(Program, SkipsWhatTheBudgetDoesNotReachAndIsNotGreenThen) {
+  const Ended ended = run("verify --suite quick --subject host --shard 0/100 --budget 1e-9s --report report");
+  EXPECT_EQ(ended.code, 1) << ended.out << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("pass 0"));
+}
+
+}  // namespace
+}  // namespace plumbline::harness

@@ -1,1 +1,111 @@
+#include "harness/terminal.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "harness/case.h"
+#include "harness/machine.h"
+#include "harness/runner.h"
+#include "harness/subject.h"
+#include "properties/generated.h"
+#include "tests/harness/faulty.h"
+
+namespace plumbline::harness {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Shown {
+  std::string summary;
+  std::string progress;
+  int64_t lines() const { return std::count(summary.begin(), summary.end(), '\n'); }
+};
+
+Shown run(const Subject& subject, int count) {
+  std::vector<PlannedCase> cases;
+  for (Problem& p : properties::generate_problems(1, count, 4096)) cases.push_back({std::move(p), "generated", false});
+  cases.push_back({parse_problem("shape=64x64 steps=2 seed=1"), "traces", true});
+  RunDescription run = describe_machine("host");
+  run.subject = subject.name();
+  run.suite = "quick";
+  std::FILE* file = std::tmpfile();
+  TerminalSummary summary("out/report.html");
+  ProgressLine progress(file);
+  Listener* const listeners[] = {&summary, &progress};
+  run_cases(cases, subject, run, listeners);
+  Shown shown{summary.text(), {}};
+  std::rewind(file);
+  for (int c; (c = std::fgetc(file)) != EOF;) shown.progress += char(c);
+  std::fclose(file);
+  return shown;
+}
+
+TEST(TerminalSummary, OfAGreenRunFitsTwelveLinesOfPlainText) {
+  const Shown shown = run(*make_subject("host"), 300);
+  EXPECT_LE(shown.lines(), 12);
+  EXPECT_THAT(shown.summary, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(shown.summary, Not(HasSubstr("\r")));
+  EXPECT_THAT(shown.summary, HasSubstr("subject host"));
+  EXPECT_THAT(shown.summary, HasSubstr("301 (300 generated, 1 traces)"));
+  EXPECT_THAT(shown.summary, HasSubstr("pass 301"));
+  EXPECT_THAT(shown.summary, HasSubstr("out/report.html"));
+  EXPECT_TRUE(shown.summary.ends_with("\ngreen\n")) << shown.summary;
+}
+
+TEST(TerminalSummary, OfARedRunShowsTheFirstFailuresWithTheirLines) {
+  const FaultySubject faulty([](int64_t, Observation& now, const Observation&) { now.parameter[0] ^= std::byte{64}; });
+  const Shown shown = run(faulty, 50);
+  EXPECT_LE(shown.lines(), 18);
+  EXPECT_THAT(shown.summary, HasSubstr("fail       parameter first broken at step 1"));
+  EXPECT_THAT(shown.summary, HasSubstr("plumbline case 'shape="));
+  EXPECT_THAT(shown.summary, HasSubstr("--subject faulty"));
+  EXPECT_TRUE(shown.summary.ends_with("\nred\n")) << shown.summary;
+}
+
+TEST(ProgressLine, WritesNothingWhereThereIsNoTerminal) { EXPECT_EQ(run(*make_subject("host"), 30).progress, ""); }
+
+TEST(ProgressLine, RewritesOneLineOnATerminalAndClearsIt) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) GTEST_SKIP() << "no pseudo-terminals here";
+  std::FILE* stream = std::fopen(ptsname(terminal), "w");
+  ASSERT_NE(stream, nullptr);
+  ProgressLine progress(stream);
+  progress.begin({}, 3);
+  progress.end({});
+  std::fflush(stream);
+  char text[256] = {};
+  ASSERT_GT(read(terminal, text, sizeof text - 1), 0);
+  EXPECT_STREQ(text, "\r\x1b[K");
+  std::fclose(stream);
+  close(terminal);
+}
+
+TEST(DescribeCase, ShowsEveryQuantityTheOptionsAndTheVerdict) {
+  const CaseResult result = run_case(parse_problem("shape=64x64 steps=2 seed=1"), *make_subject("host"));
+  const std::string text = describe_case(result);
+  EXPECT_THAT(text, HasSubstr(result.line));
+  for (const QuantityResult& q : result.quantities)
+    EXPECT_THAT(text, HasSubstr(std::string("\n") + to_string(q.quantity)));
+  EXPECT_THAT(text, HasSubstr("storage=al8"));
+  EXPECT_THAT(text, HasSubstr("eps2=floor (did not act)"));
+  EXPECT_TRUE(text.ends_with("\npass\n")) << text;
+}
+
+TEST(DescribeMachine, SaysWhatAReportNeeds) {
+  const RunDescription run = describe_machine("host");
+  for (const std::string& text : {run.version, run.commit, run.cpu, run.os, run.compiler, run.flags, run.build_type})
+    EXPECT_NE(text, "");
+  EXPECT_THAT(run.date, testing::MatchesRegex("[0-9]+-[0-9]+-[0-9]+T[0-9]+:[0-9]+:[0-9]+Z"));
+  EXPECT_THAT(run.flags, HasSubstr("-ffp-contract=off"));
+  EXPECT_GE(run.cores, 1);
+  EXPECT_EQ(run.gpu, "");
+}
+
+}  // namespace
+}  // namespace plumbline::harness

@@ -18,7 +18,8 @@ struct TraceFile {
   std::string data;
 
   void add(const std::string& name, const std::string& dtype, std::vector<int64_t> shape, const std::string& bytes) {
-    header[name] = {{"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+    header[name] = {
+        {"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
     data += bytes;
   }
   std::string bytes() const {

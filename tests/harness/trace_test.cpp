@@ -96,22 +96,64 @@ TEST(Trace, ALengthOfTheHeaderThatLiesIsRefused) {
 
 TEST(Trace, AnEntryOfTheHeaderThatLiesIsRefused) {
   const std::vector<std::pair<std::function<void(json&)>, std::string>> lies = {
-      {[](json& e) { e["data_offsets"] = {0, 25}; }, "25 bytes stored"},
-      {[](json& e) { e["data_offsets"] = {24, 0}; }, "leave the data section"},
-      {[](json& e) { e["data_offsets"] = {0, 1u << 20}; }, "leave the data section"},
-      {[](json& e) { e["data_offsets"] = {~uint64_t{0} - 23, ~uint64_t{0}}; }, "leave the data section"},
-      {[](json& e) { e["data_offsets"] = {-24, 0}; }, "non-negative data_offsets"},
-      {[](json& e) { e["data_offsets"] = {0, 24, 48}; }, "two data_offsets"},
-      {[](json& e) { e["data_offsets"] = {"0", "24"}; }, "non-negative data_offsets"},
-      {[](json& e) { e["data_offsets"] = {0.0, 24.0}; }, "non-negative data_offsets"},
+      {[](json& e) {
+         e["data_offsets"] = {0, 25};
+       },
+       "25 bytes stored"},
+      {[](json& e) {
+         e["data_offsets"] = {24, 0};
+       },
+       "leave the data section"},
+      {[](json& e) {
+         e["data_offsets"] = {0, 1u << 20};
+       },
+       "leave the data section"},
+      {[](json& e) {
+         e["data_offsets"] = {~uint64_t{0} - 23, ~uint64_t{0}};
+       },
+       "leave the data section"},
+      {[](json& e) {
+         e["data_offsets"] = {-24, 0};
+       },
+       "non-negative data_offsets"},
+      {[](json& e) {
+         e["data_offsets"] = {0, 24, 48};
+       },
+       "two data_offsets"},
+      {[](json& e) {
+         e["data_offsets"] = {"0", "24"};
+       },
+       "non-negative data_offsets"},
+      {[](json& e) {
+         e["data_offsets"] = {0.0, 24.0};
+       },
+       "non-negative data_offsets"},
       {[](json& e) { e.erase("data_offsets"); }, "two data_offsets"},
-      {[](json& e) { e["shape"] = {2, 4}; }, "24 bytes stored, shape and type say 32"},
-      {[](json& e) { e["shape"] = {2, -3}; }, "non-negative integers"},
-      {[](json& e) { e["shape"] = {2, 1.5}; }, "non-negative integers"},
+      {[](json& e) {
+         e["shape"] = {2, 4};
+       },
+       "24 bytes stored, shape and type say 32"},
+      {[](json& e) {
+         e["shape"] = {2, -3};
+       },
+       "non-negative integers"},
+      {[](json& e) {
+         e["shape"] = {2, 1.5};
+       },
+       "non-negative integers"},
       {[](json& e) { e["shape"] = "2x3"; }, "expected dtype, shape"},
-      {[](json& e) { e["shape"] = {1ull << 32, 1ull << 32, 6}; }, "larger than the file"},
-      {[](json& e) { e["shape"] = {1ull << 62, 4, 6}; }, "larger than the file"},
-      {[](json& e) { e["shape"] = {0, 3}; }, "24 bytes stored, shape and type say 0"},
+      {[](json& e) {
+         e["shape"] = {1ull << 32, 1ull << 32, 6};
+       },
+       "larger than the file"},
+      {[](json& e) {
+         e["shape"] = {1ull << 62, 4, 6};
+       },
+       "larger than the file"},
+      {[](json& e) {
+         e["shape"] = {0, 3};
+       },
+       "24 bytes stored, shape and type say 0"},
       {[](json& e) { e.erase("shape"); }, "expected dtype, shape"},
       {[](json& e) { e["dtype"] = "F31"; }, "unknown element type 'F31'"},
       {[](json& e) { e["dtype"] = 32; }, "expected dtype"},
@@ -222,10 +264,9 @@ TEST(Trace, MutatedFilesAreReadOrRefused) {
   std::memcpy(&length, good.data(), 8);
   std::mt19937_64 random(20240917);
   const auto below = [&](size_t n) { return size_t(random() % n); };
-  static constexpr const char* kTokens[] = {"0",   "-1",   "1e9",  "18446744073709551615", "[]", "{}",   "null",
-                                            "\"",  ",",    ":",    "]",                    "}",  "F64",  "BF16",
-                                            "@",   "2",    "9999", "9223372036854775808",  "[0", "true", "\\u0000",
-                                            "[[["};
+  static constexpr const char* kTokens[] = {
+      "0", "-1", "1e9",  "18446744073709551615", "[]", "{}",   "null",    "\"", ",", ":", "]", "}", "F64", "BF16",
+      "@", "2",  "9999", "9223372036854775808",  "[0", "true", "\\u0000", "[[["};
   int read = 0, refused = 0;
   for (int i = 0; i < kFiles; ++i) {
     std::string bytes = good;

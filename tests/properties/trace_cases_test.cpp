@@ -1,1 +1,82 @@
 #include <gtest/gtest.h>
+
+#include <set>
+
+#include "harness/case.h"
+#include "harness/registry.h"
+#include "harness/subject.h"
+
+namespace plumbline::properties {
+namespace {
+
+using harness::PlannedCase;
+using harness::SuiteSize;
+
+std::vector<PlannedCase> plan(const std::string& source, const harness::SuiteRequest& request) {
+  for (const harness::CaseSource& s : harness::case_sources())
+    if (s.name == source) return s.plan(request);
+  ADD_FAILURE() << "no source '" << source << "'";
+  return {};
+}
+
+TEST(CaseSources, AreTheRecordedTrainingsAndTheGeneratedProblems) {
+  std::vector<std::string> names;
+  for (const auto& source : harness::case_sources()) names.push_back(source.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"generated", "traces"}));
+}
+
+TEST(TraceCases, ReplayEveryTensorUnderEveryStorageAndSeveralOptionSets) {
+  const auto cases = plan("traces", {SuiteSize::full, 1, "host"});
+  std::set<std::string> traces;
+  std::set<std::pair<std::string, std::string>> tensors;
+  std::set<harness::Storage> storages;
+  std::set<std::string> option_sets;
+  for (const PlannedCase& c : cases) {
+    EXPECT_NO_THROW(validate(c.problem));
+    EXPECT_EQ(c.suite, "traces");
+    EXPECT_TRUE(c.record_drift);
+    EXPECT_GE(c.problem.steps, 24);
+    traces.insert(c.problem.data.trace);
+    tensors.insert({c.problem.data.trace, c.problem.data.tensor});
+    storages.insert(c.problem.effective_storage());
+    harness::Problem options = c.problem;
+    options.shape = {1};
+    options.data = {};
+    options.storage = {};
+    options.steps = 1;
+    option_sets.insert(to_string(options));
+  }
+  EXPECT_EQ(traces, (std::set<std::string>{"digits_cnn", "gpt_bytes"}));
+  EXPECT_EQ(storages.size(), size_t(harness::kStorages));
+  EXPECT_GE(option_sets.size(), 5u);
+  EXPECT_EQ(cases.size(), tensors.size() * storages.size() * option_sets.size());
+}
+
+TEST(TraceCases, TheQuickSuiteAndTheEmulatorReplayFewerSteps) {
+  for (const PlannedCase& c : plan("traces", {SuiteSize::quick, 1, "host"})) EXPECT_LE(c.problem.steps, 24);
+  for (const PlannedCase& c : plan("traces", {SuiteSize::full, 1, "emulator"})) EXPECT_LE(c.problem.steps, 3);
+}
+
+TEST(GeneratedCases, AreAtLeastTwoThousandInAFullRun) {
+  EXPECT_GE(plan("generated", {SuiteSize::full, 1, "host"}).size(), 2000u);
+  EXPECT_GE(plan("generated", {SuiteSize::full, 1, "emulator"}).size(), 2000u);
+  EXPECT_EQ(plan("generated", {SuiteSize::quick, 1, "host"})[3].problem,
+            plan("generated", {SuiteSize::full, 1, "host"})[3].problem);
+}
+
+TEST(TraceCases, OneTensorOfEachTrainingPassesOnTheHost) {
+  const auto host = harness::make_subject("host");
+  const auto cases = plan("traces", {SuiteSize::quick, 1, "host"});
+  std::set<std::string> done;
+  for (const PlannedCase& c : cases) {
+    if (c.problem.elements() > 20000 || !done.insert(c.problem.data.trace + to_string(c.problem.storage)).second)
+      continue;
+    const harness::CaseResult result = run_case(c.problem, *host, {c.suite, c.record_drift});
+    EXPECT_EQ(result.verdict, harness::Verdict::pass) << result.line << ": " << result.reason;
+    EXPECT_FALSE(result.drift.empty());
+  }
+  EXPECT_EQ(done.size(), 8u);
+}
+
+}  // namespace
+}  // namespace plumbline::properties

@@ -85,7 +85,7 @@ void Phases::run(Phase phase, const TensorPointers& pointers, cudaStream_t strea
 }
 
 void fill_random(void* memory, size_t bytes, Type type, uint32_t seed) {
-  // the two lowest bits of the exponent are random, the others spell 2^-10 to 2^-8 (float16: the nearest it has)
+  // sign, mantissa and the lowest bit of the exponent are random
   const uint32_t mask = type == Type::float32 ? 0x80ffffffu : type == Type::bfloat16 ? 0x80ff80ffu : 0x87ff87ffu;
   const uint32_t base = type == Type::float32 ? 0x3b000000u : type == Type::bfloat16 ? 0x3b003b00u : 0x18001800u;
   fill<<<1024, 256>>>(static_cast<uint32_t*>(memory), bytes / 4, mask, base, seed);

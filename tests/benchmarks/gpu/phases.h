@@ -26,7 +26,7 @@ class Phases {
   std::unique_ptr<Impl> impl_;
 };
 
-// Random signs and mantissas of magnitude 2^-10 to 2^-8, never zero: data of one kind for every type.
+// Random signs and mantissas, magnitudes in [2^-9, 2^-7): data of one kind for every type.
 void fill_random(void* memory, size_t bytes, Type type, uint32_t seed);
 // Reads `bytes` (a multiple of 16) and writes next to nothing.
 void read_all(const void* memory, size_t bytes, int multiprocessors, uint32_t* sink, cudaStream_t stream);

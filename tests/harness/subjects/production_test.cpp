@@ -1,1 +1,132 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "cuda/api/options.h"
+#include "harness/case.h"
+#include "harness/error.h"
+#include "harness/subject.h"
+#include "reference/dialects/plumbline.h"
+#include "tests/harness/faulty.h"
+
+namespace plumbline::harness {
+namespace {
+
+using testing::HasSubstr;
+
+std::map<std::string, OptionRow> production_rows() {
+  std::map<std::string, OptionRow> rows;
+  for (const OptionRow& row : option_table()) rows.emplace(row.name, row);
+  return rows;
+}
+std::vector<reference::OptionRow> reference_rows() { return reference::option_table<reference::PlumblineOptions>(); }
+
+TEST(OptionTables, ProductionHasEveryOptionOfTheReferenceWithItsDefault) {
+  const auto production = production_rows();
+  for (const auto& row : reference_rows()) {
+    const auto found = production.find(row.name);
+    ASSERT_NE(found, production.end()) << row.name;
+    EXPECT_EQ(found->second.default_value, row.default_value) << row.name;
+  }
+}
+
+// The reference is mathematics and takes every number; production says where float32 and its tables end.
+TEST(OptionTables, ValidTextIsTheSameOrProductionIsNarrowerAsDocumented) {
+  const std::map<std::string, std::pair<std::string, std::string>> narrower = {
+      {"lr", {"[0, inf)", "[0, 1e6]"}},
+      {"beta2_decay", {"(-inf, 0]", "[-1, 0]"}},
+      {"beta2", {"none|[0, 1)", "none or [0, 1)"}},
+      {"eps1", {"[0, inf)", "[2^-100, 1]"}},
+      {"eps2", {"[0, inf)", "[0, 1e6]"}},
+      {"clip", {"[0, inf)", "0 (off) or [1e-6, 1e6]"}},
+      {"weight_decay", {"[0, inf)", "[0, 1e6]"}},
+  };
+  const auto production = production_rows();
+  for (const auto& row : reference_rows()) {
+    const std::string valid(production.at(row.name).valid);
+    if (const auto known = narrower.find(row.name); known != narrower.end()) {
+      EXPECT_EQ(row.valid, known->second.first) << row.name;
+      EXPECT_EQ(valid, known->second.second) << row.name;
+    } else if (row.valid == "true|false") {
+      EXPECT_EQ(valid, "false|true") << row.name;
+    } else {
+      EXPECT_EQ(row.valid, valid) << row.name;
+    }
+  }
+}
+
+TEST(OptionTables, WhatProductionHasBesidesIsAWordOfTheCase) {
+  std::set<std::string> beside;
+  for (const auto& [name, row] : production_rows()) beside.insert(name);
+  for (const auto& row : reference_rows()) beside.erase(row.name);
+  EXPECT_EQ(beside, (std::set<std::string>{"block", "min_quantized_size", "parameter_norm", "storage"}));
+  const Problem defaults;
+  const auto production = production_rows();
+  EXPECT_EQ(production.at("block").default_value, std::to_string(defaults.block));
+  EXPECT_EQ(production.at("min_quantized_size").default_value, std::to_string(defaults.min_quantized_size));
+  EXPECT_EQ(production.at("storage").default_value, to_string(defaults.storage));
+  EXPECT_EQ(production.at("parameter_norm").default_value, defaults.carried_norm ? "carried" : "fresh");
+}
+
+TEST(OptionTables, TextOfOneSideIsReadByTheOther) {
+  for (const auto& row : reference_rows())
+    for (const char* text : {"0", "1", "0.25", "-0.5", "none", "true", "false", "lr", "step_size", "zero", "skip",
+                             "propagate", "0.30000000000000004", "2.5e-7"}) {
+      reference::PlumblineOptions r;
+      GroupOptions p;
+      try {
+        set_option(p, row.name, text);
+      } catch (const OptionError&) {
+        continue;
+      }
+      reference::set_option(r, row.name, text);  // wherever production takes it
+      EXPECT_EQ(reference::get_option(r, row.name), get_option(p, row.name)) << row.name << " " << text;
+    }
+}
+
+TEST(Subjects, AreFoundByName) {
+  EXPECT_EQ(make_subject("host")->name(), "host");
+  EXPECT_EQ(subject_unavailable("host"), "");
+  EXPECT_THROW(make_subject("tpu"), InputError);
+  EXPECT_THROW(subject_unavailable(""), InputError);
+  EXPECT_EQ(make_subject("host")->cannot_run(Problem{}), "");
+}
+
+TEST(Subjects, OneThatIsNotHereSaysWhy) {
+  const std::string why = subject_unavailable("cuda");
+  if (why.empty()) GTEST_SKIP() << "there is a GPU";
+  try {
+    make_subject("cuda");
+    FAIL();
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("subject 'cuda' is not available here: " + why));
+  }
+}
+
+TEST(Subjects, TheEmulatorRefusesWhatIsTooLargeForIt) {
+  if (!subject_unavailable("emulator").empty()) GTEST_SKIP() << subject_unavailable("emulator");
+  const auto emulator = make_subject("emulator");
+  EXPECT_EQ(emulator->cannot_run(parse_problem("shape=256x512 seed=1")), "");
+  EXPECT_THAT(emulator->cannot_run(parse_problem("shape=256x513 seed=1")), HasSubstr("too large"));
+}
+
+TEST(Subjects, TheTwinComparedWithItselfAndWithAFaultWithinEveryBound) {
+  const auto host = make_subject("host");
+  const Problem problem = parse_problem("shape=40x30 min_quantized_size=1 block=64 steps=3 seed=5");
+  CaseOptions options;
+  options.twin = host.get();
+  EXPECT_EQ(run_case(problem, *host, options).verdict, Verdict::pass);
+  const FaultySubject one_bit([](int64_t step, Observation& now, const Observation&) {
+    if (step == 2) now.row->at(3) = std::nextafter(now.row->at(3), 0.0f);
+  });
+  EXPECT_EQ(run_case(problem, one_bit).verdict, Verdict::pass);
+  const CaseResult result = run_case(problem, one_bit, options);
+  EXPECT_EQ(result.verdict, Verdict::fail);
+  EXPECT_EQ(result.first_broken, Quantity::twin_bits);
+  EXPECT_EQ(result.first_broken_step, 2);
+}
+
+}  // namespace
+}  // namespace plumbline::harness

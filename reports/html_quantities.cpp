@@ -1,0 +1,92 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/html_sections.h"
+#include "reports/text.h"
+
+namespace plumbline::reports::html {
+namespace {
+
+// The distribution of error / bound: exact zeros at the left, then octaves from 2^-24 to 2^6, logarithmic heights.
+std::string strip(const harness::RatioHistogram& ratios) {
+  constexpr int kOne = 97;  // first bucket above 1
+  constexpr double kBar = 1.5, kHeight = 20;
+  const double tallest = std::log1p(static_cast<double>(*std::max_element(ratios.count.begin(), ratios.count.end())));
+  const auto x = [](int bucket) { return bucket == 0 ? 0.0 : 6 + bucket * kBar; };
+  std::string inside, outside, exact;
+  for (int bucket = 0; bucket < harness::RatioHistogram::kBuckets; ++bucket) {
+    if (ratios.count[bucket] == 0) continue;
+    const double height = std::max(1.0, std::log1p(static_cast<double>(ratios.count[bucket])) / tallest * kHeight);
+    std::string& path = bucket == 0 ? exact : bucket < kOne ? inside : outside;
+    path += fmt::format("M{} 21v-{:.1f}h{}v{:.1f}z", x(bucket), height, bucket == 0 ? 4 : kBar, height);
+  }
+  return fmt::format(
+      R"(<svg class="strip" viewBox="0 0 200 22" role="img" aria-label="distribution of error over bound">)"
+      R"(<path class="base" d="M0 21.5H200"/><path class="limit" d="M{} 0V22"/><path class="exact" d="{}"/>)"
+      R"(<path class="inside" d="{}"/><path class="outside" d="{}"/></svg>)",
+      x(kOne), exact, inside, outside);
+}
+
+std::string quantity_rows(const Summary& s, int quantity) {
+  std::string out;
+  const char* name = to_string(static_cast<harness::Quantity>(quantity));
+  for (int j = 0; j < harness::kSizeClasses; ++j) {
+    const QuantitySize& q = s.quantities[quantity][j];
+    if (q.empty()) continue;
+    const auto size = static_cast<harness::SizeClass>(j);
+    std::string remark;
+    if (q.outside != 0) {
+      remark = fmt::format(R"(<span class="badge bad">{} outside</span>)", format_count(q.outside));
+    } else if (is_loose(q, size)) {
+      remark = fmt::format(R"(<span class="badge warn">loose, below {}</span>)", harness::loose_below(size));
+    } else if (q.exact()) {
+      remark = R"(<span class="badge none">exact</span>)";
+    }
+    out += fmt::format(
+        R"(<tr><td><b>{}</b></td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)"
+        R"(<td class="n"><b>{}</b></td><td>{}</td><td>{}</td></tr>)",
+        out.empty() ? name : "", to_string(size), format_count(q.cases), format_count(q.ratios.total()),
+        format_number(q.quantile(0.5)), format_number(q.quantile(0.99)), format_number(q.ratios.largest),
+        strip(q.ratios), remark);
+  }
+  return out.empty() ? out : R"(<tbody class="group">)" + out + "</tbody>";
+}
+
+std::string loose_list(const Summary& s) {
+  std::string out;
+  for (int i = 0; i < harness::kQuantities; ++i) {
+    for (int j = 0; j < harness::kSizeClasses; ++j) {
+      const QuantitySize& q = s.quantities[i][j];
+      const auto size = static_cast<harness::SizeClass>(j);
+      if (!is_loose(q, size)) continue;
+      out += fmt::format("{}{} ({} tensors: {})", out.empty() ? "" : ", ", to_string(static_cast<harness::Quantity>(i)),
+                         to_string(size), format_number(q.ratios.largest));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string quantities(const Summary& s) {
+  std::string out =
+      "<section><h2>Error / bound</h2><p class=\"quiet\">By quantity, in the order of the computation, and by the size "
+      "of "
+      "the tensor (small: up to 64 elements, medium: to 1,024, large: above). 1 is the bound, marked red in the "
+      "distribution, which runs from 2<sup>-24</sup> to 2<sup>6</sup> with logarithmic heights; the bar apart on its "
+      "left "
+      "counts exact agreement. Median and p99 are upper edges of quarter octaves.</p>";
+  const std::string loose = loose_list(s);
+  out += loose.empty() ? "<p>No quantity is loose.</p>"
+                       : fmt::format(R"(<p><span class="badge warn">loose</span> {}</p>)", loose);
+  out +=
+      "<div class=\"wide\"><table><thead><tr><th>quantity</th><th>tensors</th><th class=\"n\">cases</th>"
+      "<th class=\"n\">elements</th><th class=\"n\">median</th><th class=\"n\">p99</th><th class=\"n\">max</th>"
+      "<th>distribution</th><th></th></tr></thead>";
+  for (int i = 0; i < harness::kQuantities; ++i) out += quantity_rows(s, i);
+  return out + "</table></div></section>";
+}
+
+}  // namespace plumbline::reports::html
