@@ -27,6 +27,7 @@ class Stream {
   uint64_t bits(uint64_t i) const { return mix(key_ + i); }
   double uniform(uint64_t i) const { return double(bits(i) >> 11) * 0x1p-53; }
   int below(uint64_t i, int n) const { return int((bits(i) >> 32) * uint64_t(n) >> 32); }
+  uint64_t pick(uint64_t i, uint64_t n) const { return (bits(i) >> 32) * n >> 32; }  // below n <= 2^32
   // Sum of four 16-bit uniforms, centred and scaled to variance 1: bell-shaped, |x| < 3.47, never 0, all 18 bits
   // random.
   double bell(uint64_t i) const {
@@ -101,7 +102,7 @@ void DataSource::gradient(int64_t step, Realized& out) const {
 
 void DataSource::generate(int64_t step, std::vector<double>& out) const {
   const Regime regime = problem_.data.regime;
-  const int64_t n = problem_.shape.back(), rows = problem_.elements() / n;
+  const int64_t n = problem_.shape.back(), rows = std::max<int64_t>(1, problem_.elements() / n);
   const Stream stream(problem_.seed, kGradient + static_cast<uint64_t>(regime == Regime::frozen ? 1 : step));
   const Stream row_stream(problem_.seed, kRows), col_stream(problem_.seed, kCols);
   const double scale = std::ldexp(1.0, problem_.data.exponent + (regime == Regime::growing ? 2 * int(step - 1) : 0));
@@ -155,7 +156,7 @@ void DataSource::generate(int64_t step, std::vector<double>& out) const {
         if (row_stream.below(uint64_t(i), 5) == 0) std::fill_n(out.begin() + i * n, n, 0.0);
       break;
     case Regime::spike:
-      if (step == 2) out[row_stream.bits(~uint64_t{0}) % count] = 1024 * scale;
+      if (step == 2) out[row_stream.pick(~uint64_t{0}, count)] = 1024 * scale;
       break;
     case Regime::nonfinite: {
       constexpr double kOdd[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
@@ -164,7 +165,7 @@ void DataSource::generate(int64_t step, std::vector<double>& out) const {
       const bool propagate = problem_.options.nonfinite == reference::Nonfinite::propagate;
       const bool narrow = problem_.gradient == DType::float16;  // 2^50 is an infinity there
       for (int k = 0; k < 5; ++k)
-        out[stream.bits(count + uint64_t(k)) % count] = kOdd[propagate ? 0 : narrow ? k % 3 : k];
+        out[stream.pick(count + uint64_t(k), count)] = kOdd[propagate ? 0 : narrow ? k % 3 : k];
       break;
     }
     default:

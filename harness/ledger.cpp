@@ -70,7 +70,8 @@ void Ledger::step(int64_t t, const Tensor& gradient, const StepBounds& local, st
       const Vector& now = reference_.state(s.slot)->data;
       const Vector& e = local_bound(local, s.slot).data;
       s.deviation = old * (s.quantization.abs() + s.rounding) + e;
-      s.floor = (now - old * s.before).max(record_.weight * problem_.options.eps1);
+      // a difference that may cancel: less what double lost in it
+      s.floor = (now * (1 - 0x1p-50) - old * s.before).max(record_.weight * problem_.options.eps1);
       s.factor = (1 + s.deviation / now).max(1 / (1 - s.deviation / now).max(s.floor / now));
       if (!view || int64_t(view->unquantized.size()) != now.size()) continue;
       const Vector used = Eigen::Map<const Eigen::ArrayXf>(view->unquantized.data(), now.size()).cast<double>();

@@ -29,6 +29,20 @@ __global__ void __launch_bounds__(512) read_words(const uint4* from, size_t coun
   if (x == 0x12345678u) *sink = x;
 }
 
+__global__ void __launch_bounds__(512) copy_words(uint4* to, const uint4* from, size_t count) {
+  const size_t stride = size_t(gridDim.x) * blockDim.x;
+  size_t i = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
+  for (; i + 3 * stride < count; i += 4 * stride) {
+    const uint4 a = __ldcs(from + i), b = __ldcs(from + i + stride), c = __ldcs(from + i + 2 * stride),
+                d = __ldcs(from + i + 3 * stride);
+    __stcs(to + i, a);
+    __stcs(to + i + stride, b);
+    __stcs(to + i + 2 * stride, c);
+    __stcs(to + i + 3 * stride, d);
+  }
+  for (; i < count; i += stride) to[i] = from[i];
+}
+
 }  // namespace
 
 struct Phases::Impl {
@@ -94,6 +108,12 @@ void fill_random(void* memory, size_t bytes, Type type, uint32_t seed) {
 
 void read_all(const void* memory, size_t bytes, int multiprocessors, uint32_t* sink, cudaStream_t stream) {
   read_words<<<4 * multiprocessors, 512, 0, stream>>>(static_cast<const uint4*>(memory), bytes / 16, sink);
+  gpu::check(cudaGetLastError());
+}
+
+void copy_all(void* to, const void* from, size_t bytes, int multiprocessors, cudaStream_t stream) {
+  copy_words<<<4 * multiprocessors, 512, 0, stream>>>(static_cast<uint4*>(to), static_cast<const uint4*>(from),
+                                                      bytes / 16);
   gpu::check(cudaGetLastError());
 }
 
