@@ -46,9 +46,8 @@ double error_ratio(double got, double expected, double bound, double overflow) {
   if (std::isnan(expected)) return std::isnan(got) ? 0 : kInfinity;
   if (std::isinf(got) || std::isinf(expected)) {
     if (got == expected) return 0;
-    const bool may_overflow =
-        std::isinf(got) && std::signbit(got) == std::signbit(expected) && std::fabs(expected) + bound >= overflow;
-    return may_overflow ? 0 : kInfinity;
+    if (!std::isinf(got)) return kInfinity;
+    return (got > 0 ? expected + bound >= overflow : expected - bound <= -overflow) ? 0 : kInfinity;
   }
   const double error = std::fabs(got - expected);
   if (error == 0) return std::isnan(bound) ? kInfinity : 0;

@@ -9,7 +9,8 @@
 namespace plumbline::harness {
 
 // error / bound of one element; <= 1 accepts. 0 / 0 is 0; a NaN is +inf unless the reference is NaN too; an infinite
-// reference wants the same infinity, and an infinity is also admissible where |expected| + bound reaches `overflow`.
+// reference wants the same infinity, and an infinity is also admissible where expected +- bound reaches `overflow` on
+// its side.
 double error_ratio(double got, double expected, double bound, double overflow = largest_finite(DType::float32));
 
 // Collects one quantity of one case.

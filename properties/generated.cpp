@@ -93,7 +93,7 @@ std::vector<int64_t> draw_shape(Draw& d, int64_t largest) {
 // Regimes in which a storage keeps something to judge: a fixed floor of 2^-126 or an even grid from zero needs spread,
 // or the lack of it, to use more than a code or two.
 Regime draw_regime(Draw& d, Storage storage, DType gradient, bool many_rows) {
-  if (gradient == DType::float16) {  // a narrow range: nothing that leaves 2^-24 .. 2^16
+  if (gradient == DType::float16 && storage != Storage::linear_u8) {  // nothing that leaves 2^-24 .. 2^16
     if (storage == Storage::log_u8) return Regime::heavy_tail;
     return d.of({Regime::gaussian, Regime::heavy_tail, Regime::spike, Regime::growing, Regime::frozen});
   }
@@ -124,6 +124,9 @@ void aim(Problem& p, Feature feature, Draw& d) {
       if (p.data.regime == Regime::sparse_rows) p.data.regime = Regime::gaussian;  // few rows, small RMS(u)
       break;
     case Feature::eps1:
+      // Not far below the gradient, and it levels what a fixed grid would tell apart.
+      if (p.data.regime == Regime::wide || p.elements() < 16) p.data.regime = Regime::gaussian;
+      if (p.storage == Storage::log_u8) p.storage = Storage::al8;
       o.eps1 = d.of({0x1p-14, 0x1p-10, 1e-4});
       p.data.exponent = -6;
       break;
@@ -176,6 +179,8 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   p.min_quantized_size = d.one_in(8) ? 4096 : 1;
   p.steps = d.one_in(16) ? 12 : d.between(1, 4);
   p.carried_norm = d.one_in(4);
+  if (p.elements() < 8)
+    p.steps = std::max<int64_t>(p.steps, 2);  // from nothing but zeros, one step may lead to one value
 
   auto& o = p.options;
   o.factored = !d.one_in(4);
@@ -190,8 +195,11 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
 
   const int64_t rows = p.elements() / p.shape.back();
   p.data.exponent = d.between(-10, -3);
-  p.data.regime = draw_regime(d, p.effective_storage(), p.gradient, p.shape.size() >= 2 && rows >= 16);
-  if (p.data.regime == Regime::extreme && p.elements() < 16)
+  // Beside rows of zeros the others need to differ: means over few columns do.
+  const bool many_rows =
+      p.shape.size() >= 2 && rows >= 16 && (p.effective_storage() == Storage::fp32 || p.shape.back() <= 16);
+  p.data.regime = draw_regime(d, p.effective_storage(), p.gradient, many_rows);
+  if ((p.data.regime == Regime::extreme || p.data.regime == Regime::subnormal) && p.elements() < 16)
     p.data.regime = Regime::gaussian;  // may be nothing but zeros
   if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
   if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
@@ -205,7 +213,11 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
     p.data.parameter_exponent = -75;
     return p;
   }
-  if (!d.one_in(3)) aim(p, static_cast<Feature>(d.below(harness::kFeatures)), d);
+  if (!d.one_in(3)) {
+    auto feature = static_cast<Feature>(d.below(harness::kFeatures));
+    if (feature == Feature::weight_decay && p.elements() < 8) feature = Feature::maximize;  // may all be 0
+    aim(p, feature, d);
+  }
   // In a 16-bit type a few elements may all round to where they were.
   if (p.elements() < 256) p.parameter = DType::float32;
   return p;

@@ -24,6 +24,7 @@ void check_shape(const char* what, const Tensor& x, const Shape& expected) {
 // Back to defaults, but tensors keep their memory: an empty shape marks what no transform has written yet.
 void clear(StepRecord& record) {
   StepRecord fresh;
+  fresh.keep_gradient = record.keep_gradient;
   for (auto member :
        {&StepRecord::row, &StepRecord::col, &StepRecord::second_moment, &StepRecord::gradient, &StepRecord::update}) {
     fresh.*member = std::move(record.*member);
@@ -59,7 +60,7 @@ void Optimizer::step(Tensor& parameter, const Tensor& gradient, StepRecord* reco
   }
   if (record) {
     record->skipped = step.skipped;
-    if (step.gradient != step.recorded_gradient) copy_to(record->gradient, *step.gradient);
+    if (record->keep_gradient && step.gradient != step.recorded_gradient) copy_to(record->gradient, *step.gradient);
     drop_unwritten(*record);
   }
   if (!step.skipped) ++step_count_;

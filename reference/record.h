@@ -24,6 +24,7 @@ struct StepRecord {
   Tensor col;                    // (slices, n): C
   Vector row_mean;               // (slices): mean_i(R)
   Tensor second_moment;          // full path: V
+  bool keep_gradient = true;     // set by the caller: false leaves `gradient` empty and saves a copy
   Tensor gradient;               // g as the statistics saw it (policy and sign applied)
   Tensor update;                 // u = x / sqrt(V^) before the clip
   double update_rms = kNone;     // RMS(u)

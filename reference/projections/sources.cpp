@@ -9,7 +9,7 @@
 namespace plumbline::reference {
 
 ProjectionSource popcount_projection(uint32_t seed, uint32_t stream) {
-  return [seed, stream](ConstMatrixMap gradient, int64_t count, MatrixMap projection) {
+  return [seed, stream](const ConstMatrixMap& gradient, int64_t count, MatrixMap projection) {
     const bool right = gradient.rows() >= gradient.cols();
     const int64_t rank = right ? projection.rows() : projection.cols();
     const int64_t length = right ? projection.cols() : projection.rows();
@@ -25,7 +25,7 @@ ProjectionSource popcount_projection(uint32_t seed, uint32_t stream) {
 }
 
 ProjectionSource singular_vectors() {
-  return [](ConstMatrixMap gradient, int64_t, MatrixMap projection) {
+  return [](const ConstMatrixMap& gradient, int64_t, MatrixMap projection) {
     const bool right = gradient.rows() >= gradient.cols();
     const Eigen::JacobiSVD<Eigen::MatrixXd> svd(gradient.matrix(), Eigen::ComputeThinU | Eigen::ComputeThinV);
     if (right)

@@ -14,36 +14,37 @@ double at_most(double ceiling, double x) { return x > ceiling ? ceiling : x; }
 
 // u_ij = x_ij sqrt(normalizer / R_i) / sqrt(C_j); returns sum u^2.
 double Precondition::divide_factored(const Step& step, Tensor& out) {
-  const auto& [full, row, col, normalizer, factor_floor, batch] = step.moment;
-  const int64_t m = batch->rows, n = batch->cols;
-  const auto& [floor, eps] = options_;
+  const SecondMoment& v = step.moment;
+  const int64_t m = v.batch->rows, n = v.batch->cols;
+  const double floor = options_.floor, eps = options_.eps, factor_floor = v.factor_floor;
   const double smallest = std::sqrt(floor), largest = 1 / smallest;  // of sqrt(V^) and its inverse
   double sum = 0;
-  for_each_line(step.update().data.data(), out.data.data(), *batch, [&](int64_t s, int64_t i, const auto& x, auto& u) {
-    if (i == 0) {
-      const auto clamped =
-          col->data.segment(s * n, n).unaryExpr([floor_of = factor_floor](double c) { return at_least(floor_of, c); });
-      if (eps > 0)
-        col_factor_ = clamped.sqrt();
-      else
-        col_factor_ = clamped.rsqrt();
-    }
-    const double ratio = (*normalizer)[s] / at_least(factor_floor, row->data[s * m + i]);
-    if (eps > 0)
-      u = x /
-          ((col_factor_ / std::sqrt(ratio)).unaryExpr([smallest](double r) { return at_least(smallest, r); }) + eps);
-    else if (floor > 0)
-      u = x * (std::sqrt(ratio) * col_factor_).unaryExpr([largest](double f) { return at_most(largest, f); });
-    else
-      u = x * (std::sqrt(ratio) * col_factor_);
-    sum += u.square().sum();
-  });
+  for_each_line(
+      step.update().data.data(), out.data.data(), *v.batch, [&](int64_t s, int64_t i, const auto& x, auto& u) {
+        if (i == 0) {
+          const auto clamped =
+              v.col->data.segment(s * n, n).unaryExpr([factor_floor](double c) { return at_least(factor_floor, c); });
+          if (eps > 0)
+            col_factor_ = clamped.sqrt();
+          else
+            col_factor_ = clamped.rsqrt();
+        }
+        const double ratio = (*v.normalizer)[s] / at_least(factor_floor, v.row->data[s * m + i]);
+        if (eps > 0)
+          u = x / ((col_factor_ / std::sqrt(ratio)).unaryExpr([smallest](double r) { return at_least(smallest, r); }) +
+                   eps);
+        else if (floor > 0)
+          u = x * (std::sqrt(ratio) * col_factor_).unaryExpr([largest](double f) { return at_most(largest, f); });
+        else
+          u = x * (std::sqrt(ratio) * col_factor_);
+        sum += u.square().sum();
+      });
   return sum;
 }
 
 double Precondition::divide_full(const Step& step, Tensor& out) {
   constexpr int64_t kChunk = 1024;  // the sum reads u while it is in cache
-  const auto& [floor, eps] = options_;
+  const double floor = options_.floor, eps = options_.eps;
   const Vector &v = step.moment.full->data, &x = step.update().data;
   double sum = 0;
   for (int64_t k = 0; k < v.size(); k += kChunk) {
@@ -51,7 +52,7 @@ double Precondition::divide_full(const Step& step, Tensor& out) {
     auto u = out.data.segment(k, n);
     if (floor > 0)
       u = x.segment(k, n) /
-          (v.segment(k, n).unaryExpr([least = floor](double moment) { return at_least(least, moment); }).sqrt() + eps);
+          (v.segment(k, n).unaryExpr([floor](double moment) { return at_least(floor, moment); }).sqrt() + eps);
     else
       u = x.segment(k, n) / (v.segment(k, n).sqrt() + eps);
     sum += u.square().sum();

@@ -11,7 +11,7 @@
 namespace plumbline::reference {
 
 // Makes P at a refresh, of the shape that `projection` has; `count` refreshes came before.
-using ProjectionSource = std::function<void(ConstMatrixMap gradient, int64_t count, MatrixMap projection)>;
+using ProjectionSource = std::function<void(const ConstMatrixMap& gradient, int64_t count, MatrixMap projection)>;
 
 struct ProjectionOptions {
   int64_t rank = 1;

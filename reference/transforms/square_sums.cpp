@@ -26,9 +26,10 @@ void SquareSums::compute(const Tensor& gradient, Tensor* copy) {
 }
 
 void SquareSums::apply(Step& step) {
-  compute(*step.gradient, step.record ? &step.record->gradient : nullptr);
+  const bool keep = step.record && step.record->keep_gradient;
+  compute(*step.gradient, keep ? &step.record->gradient : nullptr);
   step.sums = this;
-  if (step.record) step.recorded_gradient = step.gradient;
+  if (keep) step.recorded_gradient = step.gradient;
 }
 
 }  // namespace plumbline::reference

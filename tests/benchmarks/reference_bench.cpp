@@ -6,7 +6,7 @@
 namespace plumbline::reference {
 namespace {
 
-void step(benchmark::State& state, bool recorded, bool factored) {
+void step(benchmark::State& state, bool recorded, bool factored, bool keep_gradient = true) {
   const int64_t n = state.range(0);
   PlumblineOptions options;
   options.factored = factored;
@@ -15,6 +15,7 @@ void step(benchmark::State& state, bool recorded, bool factored) {
   p.data.setRandom();
   g.data.setRandom();
   StepRecord record;
+  record.keep_gradient = keep_gradient;
   for (auto _ : state) {
     optimizer.step(p, g, recorded ? &record : nullptr);
     benchmark::DoNotOptimize(p.data.data());
@@ -25,10 +26,12 @@ void step(benchmark::State& state, bool recorded, bool factored) {
 
 void factored_step(benchmark::State& state) { step(state, false, true); }
 void factored_step_recorded(benchmark::State& state) { step(state, true, true); }
+void factored_step_recorded_but_gradient(benchmark::State& state) { step(state, true, true, false); }
 void full_step_recorded(benchmark::State& state) { step(state, true, false); }
 
 BENCHMARK(factored_step)->Arg(256)->Arg(2048);
 BENCHMARK(factored_step_recorded)->Arg(256)->Arg(2048);
+BENCHMARK(factored_step_recorded_but_gradient)->Arg(256)->Arg(2048);
 BENCHMARK(full_step_recorded)->Arg(256)->Arg(2048);
 
 }  // namespace

@@ -46,6 +46,9 @@ TEST(ErrorRatio, AnInfinityIsAdmissibleOnlyWhereTheBoundReachesOverflow) {
   EXPECT_EQ(error_ratio(-kInfinity, -0x1p127, 0x1p127), 0);
   EXPECT_EQ(error_ratio(kInfinity, 0x1p127, 0x1p126), kInfinity);
   EXPECT_EQ(error_ratio(kInfinity, -0x1p127, 0x1p127), kInfinity);  // the other sign
+  EXPECT_EQ(error_ratio(-kInfinity, 0x1p127, 0x1p127), kInfinity);
+  EXPECT_EQ(error_ratio(-kInfinity, 0x1p127, 0x1.8p128), 0);  // unless the bound reaches as far
+  EXPECT_EQ(error_ratio(-kInfinity, kInfinity, kInfinity), kInfinity);
   EXPECT_EQ(error_ratio(kInfinity, 60000, 5504, largest_finite(DType::float16)), 0);
   EXPECT_EQ(error_ratio(kInfinity, 60000, 5503, largest_finite(DType::float16)), kInfinity);
   EXPECT_EQ(error_ratio(kInfinity, kLargest, kNan), kInfinity);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/trace.h"
@@ -63,6 +64,14 @@ Vector reordered(const Vector& x, const std::vector<int64_t>& order) {
   return out;
 }
 
+// "kind/tensor@t", "state/tensor/slot@t"
+std::string array(std::string_view kind, std::string_view tensor, int64_t t, std::string_view slot = "") {
+  std::string out(kind);
+  out.append("/").append(tensor);
+  if (!slot.empty()) out.append("/").append(slot);
+  return out.append("@").append(std::to_string(t));
+}
+
 class ConformanceTest : public testing::TestWithParam<fs::path> {};
 
 struct Worst {
@@ -79,12 +88,11 @@ Worst replay(const Trace& trace, const Dialect& dialect, const Trace::TensorInfo
   Tensor p = trace.parameter(tensor.name, 0);
   Worst worst;
   for (int64_t t = 1; t <= trace.steps(); ++t) {
-    const std::string at = tensor.name + "@" + std::to_string(t);
-    if (trace.has("projection/" + at)) {
-      const Tensor recorded =
-          trace.load("projection/" + tensor.name + "@" + std::to_string(std::max(t - late, int64_t{1})));
+    if (trace.has(array("projection", tensor.name, t))) {
+      const Tensor recorded = trace.load(array("projection", tensor.name, std::max(t - late, int64_t{1})));
       Tensor* projection = optimizer.state(Slot::projection);
-      if (!projection || projection->shape != recorded.shape) throw std::runtime_error("projection of " + at);
+      if (!projection || projection->shape != recorded.shape)
+        throw std::runtime_error(array("projection", tensor.name, t));
       *projection = recorded;
     }
     const Tensor before = p;
@@ -97,10 +105,10 @@ Worst replay(const Trace& trace, const Dialect& dialect, const Trace::TensorInfo
     worst.increment = std::max(worst.increment, norm(p.data - before.data - increment) / limit);
 
     for (const auto& name : trace.slots(tensor.name)) {
-      const Tensor state = trace.load("state/" + tensor.name + "/" + name + "@" + std::to_string(t));
+      const Tensor state = trace.load(array("state", tensor.name, t, name));
       const PeerSlot* slot = dialect.find_slot(optimizer, name);
       if (!slot) {  // only a placeholder may have no counterpart
-        if (state.size() != 1 || state.data[0] != 0) throw std::runtime_error(name + " of " + at);
+        if (state.size() != 1 || state.data[0] != 0) throw std::runtime_error(array("state", tensor.name, t, name));
         continue;
       }
       const Vector ours = reordered(optimizer.state(slot->slot)->data,
@@ -136,7 +144,7 @@ TEST_P(ConformanceTest, EveryTensorAgreesAtEveryStep) {
   Worst worst;
   for (const auto& tensor : trace.tensors()) {
     SCOPED_TRACE(tensor.name);
-    if (trace.dtype("param/" + tensor.name + "@0") == harness::DType::float32) {
+    if (trace.dtype(array("param", tensor.name, 0)) == harness::DType::float32) {
       const double ratio = replay_float32(
           trace, tensor, [&](const Shape& shape) { return dialect.make(options, shape, {.epsilon = 0x1p-23}); });
       EXPECT_LE(ratio, 1);
@@ -179,7 +187,7 @@ TEST(ConformanceFolderTest, SingularVectorsAreThePeers) {
       Tensor p = trace.parameter(tensor.name, 0);
       for (int64_t t = 1; t <= trace.steps(); ++t) {
         optimizer.step(p, trace.gradient(tensor.name, t));
-        const Tensor theirs = trace.load("projection/" + tensor.name + "@" + std::to_string(t));
+        const Tensor theirs = trace.load(array("projection", tensor.name, t));
         const Tensor& ours = *optimizer.state(Slot::projection);
         ASSERT_EQ(ours.shape, theirs.shape);
         const bool right = tensor.shape[0] >= tensor.shape[1];

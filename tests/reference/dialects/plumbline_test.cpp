@@ -171,6 +171,19 @@ TEST(PlumblineTest, RecordTakenFromAnotherChainHoldsNothingOfIt) {
   EXPECT_EQ(record.clip, 1);
 }
 
+TEST(PlumblineTest, RecordCanLeaveTheGradientOut) {
+  for (const Shape& shape : {Shape{2, 2}, Shape{3}}) {
+    StepRecord record;
+    record.keep_gradient = false;
+    Tensor p(shape), g(shape);
+    g.data.setOnes();
+    make_plumbline({}, shape).step(p, g, &record);
+    EXPECT_EQ(record.gradient.size(), 0);
+    EXPECT_EQ(record.update.size(), p.size());
+    EXPECT_FALSE(record.keep_gradient);
+  }
+}
+
 TEST(PlumblineTest, RecordingDoesNotChangeABit) {
   Tensor p({9, 5}), g({9, 5});
   g.data.setRandom();

@@ -52,7 +52,7 @@ TEST(ProjectionTest, BackIsTheTransposeTimesAlpha) {
 
 TEST(ProjectionTest, IsRefreshedAtTheFirstStepAndEveryGap) {
   std::vector<int64_t> counts;
-  Projection p({3, 2}, {.rank = 1, .refresh_every = 3, .source = [&](ConstMatrixMap, int64_t count, MatrixMap) {
+  Projection p({3, 2}, {.rank = 1, .refresh_every = 3, .source = [&](const ConstMatrixMap&, int64_t count, MatrixMap) {
                           counts.push_back(count);
                         }});
   const Tensor g({3, 2});
