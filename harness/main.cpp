@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <optional>
 
 #include "harness/case.h"
+#include "harness/conformance.h"
 #include "harness/error.h"
 #include "harness/machine.h"
 #include "harness/runner.h"
@@ -126,6 +128,11 @@ int program(int argc, char** argv) {
   one->add_option("--subject", common.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
   one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'")->required();
 
+  std::vector<std::string> traces;
+  CLI::App* conformance =
+      app.add_subcommand("conformance", "compare the reference with recorded runs of public optimizers");
+  conformance->add_option("traces", traces, "trace files, or folders of them")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -133,6 +140,12 @@ int program(int argc, char** argv) {
     throw InputError(e.what());
   }
 
+  if (conformance->parsed()) {
+    std::vector<ConformanceRow> rows;
+    for (const auto& file : trace_files(traces)) rows.push_back(check_conformance(Trace::read(file)));
+    fmt::print("{}", conformance_table(rows));
+    return std::all_of(rows.begin(), rows.end(), [](const ConformanceRow& r) { return r.passed(); }) ? 0 : kRed;
+  }
   if (one->parsed()) {
     const Problem problem = parse_problem(line);
     const auto subject = choose_subject(common);

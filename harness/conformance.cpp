@@ -1,0 +1,221 @@
+#include "harness/conformance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "harness/error.h"
+
+namespace plumbline::harness {
+namespace {
+
+using reference::Optimizer;
+using reference::Slot;
+using reference::Tensor;
+using reference::Vector;
+
+double norm(const Vector& x) { return std::sqrt(x.square().sum()); }
+// 0 / 0 is 0: equal values have no error, also at zero.
+double ratio(double a, double b) { return a == 0 ? 0 : a / b; }
+
+// NaN may stand only where both sides have it; such elements are left out.
+void require_same_nan(const Vector& a, const Vector& b, const std::string& file, const std::string& array) {
+  if ((a.isNaN() != b.isNaN()).any()) throw InputError(fmt::format("{}: {}: a NaN on one side only", file, array));
+}
+
+void note(ConformanceError& worst, const Vector& ours, const Vector& recorded, const std::string& where) {
+  const double by_norm = ratio(norm(ours - recorded), norm(recorded));
+  const double by_element = ratio((ours - recorded).abs().maxCoeff(), recorded.abs().maxCoeff());
+  if (by_norm > worst.norm || worst.where.empty()) worst.where = where;
+  worst.norm = std::max(worst.norm, by_norm);
+  worst.element = std::max(worst.element, by_element);
+}
+
+Vector reordered(const Vector& x, const std::vector<int64_t>& order) {
+  if (order.empty()) return x;
+  Vector out(x.size());
+  for (int64_t k = 0; k < x.size(); ++k) out[k] = x[order[static_cast<size_t>(k)]];
+  return out;
+}
+
+class Replay {
+ public:
+  Replay(const Trace& trace, const reference::Dialect& dialect, const Trace::TensorInfo& tensor, double epsilon)
+      : trace_(trace), dialect_(dialect), tensor_(tensor), optimizer_(make(trace, dialect, tensor, epsilon)) {}
+
+  // Free run in double from the initial parameter.
+  void run(ConformanceRow& row) {
+    Tensor p = trace_.parameter(tensor_.name, 0);
+    for (int64_t t = 1; t <= trace_.steps(); ++t) {
+      use_recorded_projection(t);
+      const Vector before = p.data;
+      optimizer_.step(p, trace_.gradient(tensor_.name, t));
+      const Tensor recorded = trace_.parameter(tensor_.name, t);
+      const std::string where = fmt::format("{}@{}", tensor_.name, t);
+      require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
+      note(row.parameter, p.data, recorded.data, where);
+
+      const Vector increment = recorded.data - trace_.parameter(tensor_.name, t - 1).data;
+      const double limit = 1e-13 * norm(increment) + 0x1p-51 * norm(recorded.data);
+      const double share = ratio(norm(p.data - before - increment), limit);
+      if (share > row.increment) row.increment_where = where;
+      row.increment = std::max(row.increment, share);
+      compare_state(t, row);
+    }
+  }
+
+  // A trace stored in float32: each step from the recorded parameter, with the reference's own state. Each stored R, C
+  // or V is rounded once a step, so after t steps it is within t u; u = g/sqrt(V^) takes half of R, C and sum R, its
+  // RMS in the clip as much again; the parameter is rounded once. Errors are shares of that bound.
+  void run_float32(ConformanceRow& row) {
+    constexpr double kUnit = 0x1p-24;
+    for (int64_t t = 1; t <= trace_.steps(); ++t) {
+      const Tensor before = trace_.parameter(tensor_.name, t - 1), recorded = trace_.parameter(tensor_.name, t);
+      Tensor p = before;
+      use_recorded_projection(t);
+      optimizer_.step(p, trace_.gradient(tensor_.name, t));
+      const std::string where = fmt::format("{}@{}", tensor_.name, t);
+      require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
+      const Vector bound =
+          kUnit * (p.data.abs() + 3.0 * double(t) * (p.data - before.data).abs()) * (1 + 1e-5) + 0x1p-150;
+      const double share = ((p.data - recorded.data).abs() / bound).maxCoeff();
+      if (share > row.parameter.element || row.parameter.where.empty()) row.parameter.where = where;
+      row.parameter.element = row.parameter.norm = std::max(row.parameter.element, share);
+    }
+  }
+
+ private:
+  static Optimizer make(const Trace& trace, const reference::Dialect& dialect, const Trace::TensorInfo& tensor,
+                        double epsilon) {
+    try {
+      return dialect.make(peer_options(trace), tensor.shape, {.epsilon = epsilon});
+    } catch (const std::invalid_argument& e) {
+      throw InputError(fmt::format("{}: {}", trace.file(), e.what()));
+    }
+  }
+
+  void use_recorded_projection(int64_t t) {
+    const std::string name = fmt::format("projection/{}@{}", tensor_.name, t);
+    if (!trace_.has(name)) return;
+    const Tensor recorded = trace_.load(name);
+    Tensor* projection = optimizer_.state(Slot::projection);
+    if (!projection || projection->shape != recorded.shape)
+      throw InputError(fmt::format("{}: {}: the dialect has no projection of this shape", trace_.file(), name));
+    *projection = recorded;
+  }
+
+  void compare_state(int64_t t, ConformanceRow& row) {
+    for (const std::string& name : trace_.slots(tensor_.name)) {
+      const std::string where = fmt::format("{}/{}@{}", tensor_.name, name, t);
+      const Tensor state = trace_.load("state/" + where);
+      const reference::PeerSlot* slot = dialect_.find_slot(optimizer_, name);
+      if (!slot) {  // a peer may keep a placeholder where it needs no state
+        if (state.size() != 1 || state.data[0] != 0)
+          throw InputError(fmt::format("{}: state/{}: the dialect has no such slot", trace_.file(), where));
+        continue;
+      }
+      const auto order = dialect_.order ? dialect_.order(tensor_.shape, slot->slot) : std::vector<int64_t>{};
+      const Vector ours = reordered(optimizer_.state(slot->slot)->data, order);
+      if (ours.size() != state.size())
+        throw InputError(
+            fmt::format("{}: state/{} has {} values: expected {}", trace_.file(), where, state.size(), ours.size()));
+      require_same_nan(ours, state.data, trace_.file(), "state/" + where);
+      note(row.state, ours, state.data, where);
+    }
+  }
+
+  const Trace& trace_;
+  const reference::Dialect& dialect_;
+  const Trace::TensorInfo& tensor_;
+  Optimizer optimizer_;
+};
+
+const reference::Dialect& dialect_of(const Trace& trace) {
+  try {
+    return reference::find_dialect(trace.peer());
+  } catch (const std::invalid_argument& e) {
+    throw InputError(fmt::format("{}: {}", trace.file(), e.what()));
+  }
+}
+
+}  // namespace
+
+bool ConformanceRow::passed() const {
+  if (float32) return parameter.element <= 1;
+  return parameter.norm <= limits.norm && state.norm <= limits.norm && increment <= 1;
+}
+
+std::vector<reference::NamedOption> peer_options(const Trace& trace) {
+  std::vector<reference::NamedOption> out;
+  const auto options = nlohmann::json::parse(trace.options_json());  // the trace's reader has checked it
+  for (const auto& [name, value] : options.items())
+    out.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+  return out;
+}
+
+ConformanceRow check_conformance(const Trace& trace) {
+  const reference::Dialect& dialect = dialect_of(trace);
+  ConformanceRow row;
+  row.peer = trace.peer();
+  const std::string stem = std::filesystem::path(trace.file()).stem().string();
+  row.configuration = stem.starts_with(row.peer + "-") ? stem.substr(row.peer.size() + 1) : stem;
+  row.tensors = int64_t(trace.tensors().size());
+  row.steps = trace.steps();
+  for (const Trace::TensorInfo& tensor : trace.tensors()) {
+    const DType type = trace.dtype(fmt::format("param/{}@0", tensor.name));
+    if (type != DType::float64 && type != DType::float32)
+      throw InputError(
+          fmt::format("{}: param/{}@0 is {}: expected f64 or f32", trace.file(), tensor.name, to_string(type)));
+    Replay replay(trace, dialect, tensor, type == DType::float32 ? 0x1p-23 : 0x1p-52);
+    row.float32 = type == DType::float32;
+    if (row.float32)
+      replay.run_float32(row);
+    else
+      replay.run(row);
+  }
+  return row;
+}
+
+std::vector<std::filesystem::path> trace_files(const std::vector<std::string>& paths) {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(path, error)) {
+      files.emplace_back(path);
+      continue;
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(path))
+      if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  }
+  if (files.empty()) throw InputError(fmt::format("{}: no *.safetensors in it", paths.front()));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string conformance_table(const std::vector<ConformanceRow>& rows) {
+  std::string out = fmt::format("{:<12} {:<16} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  worst\n", "peer", "configuration",
+                                "tensors", "p norm", "p elem", "s norm", "s elem", "step");
+  for (const ConformanceRow& row : rows) {
+    if (row.float32)
+      out +=
+          fmt::format("{:<12} {:<16} {:>7} {:>9.3f} of the float32 bound {:>26}  {}{}\n", row.peer, row.configuration,
+                      row.tensors, row.parameter.element, "", row.parameter.where, row.passed() ? "" : "  FAIL");
+    else
+      out += fmt::format(
+          "{:<12} {:<16} {:>7} {:>9.1e} {:>9.1e} {:>9.1e} {:>9.1e} {:>9.3f}  {}{}\n", row.peer, row.configuration,
+          row.tensors, row.parameter.norm, row.parameter.element, row.state.norm, row.state.element, row.increment,
+          row.state.norm > row.parameter.norm ? row.state.where : row.parameter.where,
+          row.passed() ? "" : fmt::format("  FAIL (limit {:.0e}, step {})", row.limits.norm, row.increment_where));
+  }
+  const auto failed = std::count_if(rows.begin(), rows.end(), [](const ConformanceRow& r) { return !r.passed(); });
+  out += fmt::format(
+      "{} traces, {} outside their limits (normwise {:.0e}; step: error of p_t - p_t-1 over 1e-13 of it + 2^-51 of "
+      "p)\n",
+      rows.size(), failed, ConformanceLimits{}.norm);
+  return out;
+}
+
+}  // namespace plumbline::harness
