@@ -1,5 +1,6 @@
 // plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous; 2: usage or input error.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -115,12 +116,19 @@ int program(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", describe_machine("").version + " (" + describe_machine("").commit + ")");
 
+  // CLI11 would read -1 as 2^64 - 1.
+  const CLI::Validator whole_number(
+      [](std::string& text) {
+        return text.find_first_not_of("0123456789") == text.npos ? std::string()
+                                                                 : "'" + text + "': expected a number from 0 on";
+      },
+      "WHOLE");
   CommonOptions common;
   std::string suite = "full", budget, shard, line;
   CLI::App* verify = app.add_subcommand("verify", "verify a subject over recorded trainings and generated problems");
   add_common(*verify, common);
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
-  verify->add_option("--seed", common.seed, "of the generated problems")->capture_default_str();
+  verify->add_option("--seed", common.seed, "of the generated problems")->capture_default_str()->check(whole_number);
   verify->add_option("--budget", budget, "time limit, such as 60s; cases not begun by then are skipped");
   verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
 
@@ -133,6 +141,13 @@ int program(int argc, char** argv) {
       app.add_subcommand("conformance", "compare the reference with recorded runs of public optimizers");
   conformance->add_option("traces", traces, "trace files, or folders of them")->required();
 
+  if (argc > 1 && argv[1][0] != '-') {
+    std::vector<std::string> known;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(command->get_name());
+    if (std::find(known.begin(), known.end(), argv[1]) == known.end())
+      throw InputError(fmt::format("unknown command '{}': expected one of {}", argv[1], fmt::join(known, ", ")));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -4,6 +4,7 @@
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "harness/case.h"
 #include "harness/error.h"
@@ -80,8 +82,10 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
     deliver(index, std::move(result));
   };
 
-  std::optional<tbb::global_control> limit;
-  if (options.threads > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, size_t(options.threads));
+  // Said outright: oneTBB's own default was seen to be one thread on a machine of two cores.
+  const size_t threads =
+      options.threads > 0 ? size_t(options.threads) : std::max(1u, std::thread::hardware_concurrency());
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
   tbb::parallel_for(
       size_t(0), cases.size(), [&](size_t) { run_one(); }, tbb::simple_partitioner());
   if (input_error) throw InputError(*input_error);

@@ -89,7 +89,8 @@ int64_t SafeTensors::Array::elements() const {
 SafeTensors SafeTensors::read(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   std::error_code ignored;
-  if (!in || std::filesystem::is_directory(path, ignored)) throw InputError(fmt::format("{}: cannot be read", path.string()));
+  if (!in || std::filesystem::is_directory(path, ignored))
+    throw InputError(fmt::format("{}: cannot be read", path.string()));
   const std::streamoff size = in.tellg();
   if (size < 0) throw InputError(fmt::format("{}: cannot be read", path.string()));
   std::vector<std::byte> bytes(static_cast<size_t>(size));

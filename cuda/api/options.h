@@ -22,26 +22,26 @@ enum class Nonfinite : uint8_t {
   skip,       // the tensor is left as it was, its clock too
 };
 
-enum class DecayScale : uint8_t { step_size, lr };    // k in p <- p (1 - weight_decay * k)
+enum class DecayScale : uint8_t { step_size, lr };      // k in p <- p (1 - weight_decay * k)
 enum class ParameterNorm : uint8_t { fresh, carried };  // carried: the caller promises not to touch p between steps
 
 // One group's options; defaults are the library's. See option_table() for ranges.
 struct GroupOptions {
-  double lr = 1e-2;                 // step size rho, or its cap when relative_step
-  bool relative_step = false;       // rho_t = min(lr, 1/sqrt(t))
-  bool scale_parameter = true;      // alpha_t = rho_t * max(eps2, RMS(p))
-  double beta2_decay = -0.8;        // weight of the new sample w_t = t^beta2_decay
-  std::optional<double> beta2;      // fixed w = 1 - beta2 instead of the schedule
-  double eps1 = 1e-30;              // added to g^2 inside the averages; used as float32
-  double eps2 = 1e-3;               // floor of RMS(p) in the step size
-  double clip = 1.0;                // d in u <- u / max(1, RMS(u)/d); 0 switches it off
-  double weight_decay = 0.0;        // lambda
+  double lr = 1e-2;             // step size rho, or its cap when relative_step
+  bool relative_step = false;   // rho_t = min(lr, 1/sqrt(t))
+  bool scale_parameter = true;  // alpha_t = rho_t * max(eps2, RMS(p))
+  double beta2_decay = -0.8;    // weight of the new sample w_t = t^beta2_decay
+  std::optional<double> beta2;  // fixed w = 1 - beta2 instead of the schedule
+  double eps1 = 1e-30;          // added to g^2 inside the averages; used as float32
+  double eps2 = 1e-3;           // floor of RMS(p) in the step size
+  double clip = 1.0;            // d in u <- u / max(1, RMS(u)/d); 0 switches it off
+  double weight_decay = 0.0;    // lambda
   DecayScale weight_decay_by = DecayScale::step_size;
-  bool maximize = false;            // ascend: g is negated
-  bool factored = true;             // false: a full second moment also for matrices
+  bool maximize = false;  // ascend: g is negated
+  bool factored = true;   // false: a full second moment also for matrices
   Nonfinite nonfinite = Nonfinite::zero;
-  Storage storage = Storage::al8;   // of R, C, V
-  int block = 2048;                 // values per quantization block: a power of two, 64..2048
+  Storage storage = Storage::al8;     // of R, C, V
+  int block = 2048;                   // values per quantization block: a power of two, 64..2048
   int64_t min_quantized_size = 4096;  // tensors with fewer elements keep fp32 state
   ParameterNorm parameter_norm = ParameterNorm::fresh;
   bool operator==(const GroupOptions&) const = default;

@@ -126,7 +126,8 @@ void derive_bounds(const Problem& problem, const Arithmetic& a, const StateBefor
     const double over = r.update_rms / o.clip, error = b.update_rms / o.clip;
     b.clip = over + error <= 1 ? 0.0 : error + kScalar * over;
   }
-  b.step_size = r.step_size * kScalar + (o.scale_parameter ? r.rho * b.parameter_rms : 0.0);
+  // one product on either side, and for 1/sqrt(t) a root and a quotient
+  b.step_size = r.step_size * (o.relative_step ? 6 : 2) * 0x1p-53 + (o.scale_parameter ? r.rho * b.parameter_rms : 0.0);
   b.keep = o.weight_decay == 0
                ? 0.0
                : gamma(a.step_coefficient) * std::fabs(r.keep) + kScalar +
