@@ -19,8 +19,6 @@ namespace plumbline::emulated {
 
 inline constexpr int kWarp = emulator::kWarpSize;
 
-using emulator::Site;
-
 inline int thread_index() { return emulator::position.thread; }
 inline int block_index() { return emulator::position.block; }
 inline int block_size() { return emulator::position.block_size; }

@@ -11,8 +11,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <stdexcept>
+
+#include "cuda/plan/site.h"
 
 namespace plumbline::emulator {
 
@@ -43,8 +44,6 @@ struct Position {
 };
 // Of the thread that runs now. The machine sets it at every switch.
 inline thread_local constinit Position position{};
-
-using Site = std::source_location;
 
 void block_barrier(Site site);
 // Every lane of the warp gives a value and takes that of source_lane.

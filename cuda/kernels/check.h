@@ -2,13 +2,12 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
-#include <source_location>
-
 #include "cuda/api/optimizer.h"
+#include "cuda/plan/site.h"
 
 namespace plumbline::gpu {
 
 // Throws CudaError unless the call succeeded; out of memory throws std::bad_alloc.
-void check(cudaError_t error, std::source_location site = std::source_location::current());
+void check(cudaError_t error, Site site = Site::current());
 
 }  // namespace plumbline::gpu

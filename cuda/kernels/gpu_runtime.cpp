@@ -29,7 +29,7 @@ int attribute(cudaDeviceAttr what, int device) {
 
 }  // namespace
 
-void check(cudaError_t error, std::source_location site) {
+void check(cudaError_t error, Site site) {
   if (error == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // so that the next call does not report this one again
   if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
