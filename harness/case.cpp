@@ -241,7 +241,8 @@ class CaseRun {
                                              : Quantity::second_moment_stored;
       const SlotState &now = observed_.state[i], &was = previous_.state[i];
       same(q, now.values == was.values && now.scales.size() == was.scales.size() &&
-                  std::memcmp(now.scales.data(), was.scales.data(), now.scales.size() * sizeof(float)) == 0);
+                  (now.scales.empty() ||
+                   std::memcmp(now.scales.data(), was.scales.data(), now.scales.size() * sizeof(float)) == 0));
     }
   }
 

@@ -122,7 +122,7 @@ class FromTrace:
         return self.file.get_tensor(f"grad/{name}@{step}")
 
 
-def record(optimizer_class, options, source, steps, dtype, device):
+def record(optimizer_class, options, source, steps, dtype, device, skip_slots):
     """Runs one optimizer over all tensors; returns the arrays of the trace."""
     arrays = {}
 
@@ -145,8 +145,8 @@ def record(optimizer_class, options, source, steps, dtype, device):
         for name, parameter in parameters.items():
             keep(f"param/{name}@{step}", parameter)
             for slot, value in optimizer.state[parameter].items():
-                # the clock is not state to compare, and scalars that are Python numbers are none either
-                if slot != "step" and torch.is_tensor(value) and value.is_floating_point():
+                # Python numbers and integers are clocks, not state to compare
+                if slot not in skip_slots and torch.is_tensor(value) and value.is_floating_point():
                     keep(f"state/{name}/{slot}@{step}", value.reshape(1) if value.dim() == 0 else value)
     return arrays
 
@@ -164,6 +164,8 @@ def parse_arguments(arguments):
     parser.add_argument("--dtype", choices=DTYPES, default="float64", help="of parameters and gradients")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=1, help="of made-up tensors")
+    parser.add_argument("--skip-slots", nargs="*", default=["step"],
+                        help="state that is not to be compared (default: step; for transformers' Adafactor: step RMS)")
     parser.add_argument("--out", required=True, help="the trace file to write")
     return parser.parse_args(arguments)
 
@@ -178,7 +180,8 @@ def main(arguments):
         source = FromTrace(args.gradients, args.tensors, args.steps)
     else:
         source = MadeUp([parse_shape(shape) for shape in args.shapes], args.regimes, args.seed)
-    arrays = record(optimizer_class, options, source, args.steps, DTYPES[args.dtype], args.device)
+    arrays = record(optimizer_class, options, source, args.steps, DTYPES[args.dtype], args.device,
+                    set(args.skip_slots))
     broken = [name for name, value in arrays.items() if not math.isfinite(value.double().abs().max().item())]
     metadata = {
         "format": "optimizer-trace/1",

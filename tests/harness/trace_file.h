@@ -54,9 +54,8 @@ inline TraceFile small_training(DType type = DType::float32, const std::string& 
 }
 
 inline std::vector<std::byte> as_bytes(const std::string& text) {
-  std::vector<std::byte> out(text.size());
-  std::memcpy(out.data(), text.data(), text.size());
-  return out;
+  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+  return {begin, begin + text.size()};
 }
 
 }  // namespace plumbline::harness
