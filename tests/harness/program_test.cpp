@@ -118,6 +118,11 @@ TEST_F(Program, RefusesWhatTheLibraryRefuses) {
   expect_refused("case 'shape=4x4 beta2_decay=-1 steps=1 seed=1' --subject host", "eps1");  // an impossible pair
 }
 
+TEST_F(Program, RefusesTracesThatAreNotRecordedRuns) {
+  expect_refused("conformance nowhere.safetensors", "nowhere.safetensors: cannot be read");
+  expect_refused("conformance .", "no *.safetensors");
+}
+
 TEST_F(Program, RefusesImpossibleCombinations) {
   expect_refused("case 'shape=4x4 beta2=0.9 beta2_decay=-0.5 steps=1 seed=1'", "expected one of them");
   expect_refused("case 'shape=4x4 data=spike steps=1 seed=1'", "steps >= 2");

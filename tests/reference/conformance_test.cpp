@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "harness/conformance.h"
 #include "harness/trace.h"
 #include "reference/dialects/adam_low_rank.h"
 #include "reference/dialects/apollo.h"
@@ -138,29 +142,8 @@ double replay_float32(const Trace& trace, const Trace::TensorInfo& tensor, const
 }
 
 TEST_P(ConformanceTest, EveryTensorAgreesAtEveryStep) {
-  const Trace trace = Trace::read(GetParam());
-  const Dialect& dialect = find_dialect(trace.peer());
-  const auto options = options_of(trace);
-  Worst worst;
-  for (const auto& tensor : trace.tensors()) {
-    SCOPED_TRACE(tensor.name);
-    if (trace.dtype(array("param", tensor.name, 0)) == harness::DType::float32) {
-      const double ratio = replay_float32(
-          trace, tensor, [&](const Shape& shape) { return dialect.make(options, shape, {.epsilon = 0x1p-23}); });
-      EXPECT_LE(ratio, 1);
-      worst.parameter = std::max(worst.parameter, ratio * 0x1p-24);
-      continue;
-    }
-    const Worst of =
-        replay(trace, dialect, tensor, [&](const Shape& shape) { return dialect.make(options, shape, {}); });
-    EXPECT_LE(of.parameter, 1e-14);
-    EXPECT_LE(of.state, 1e-14);
-    EXPECT_LE(of.increment, 1);
-    worst = {std::max(worst.parameter, of.parameter), std::max(worst.state, of.state),
-             std::max(worst.increment, of.increment)};
-  }
-  std::printf("%-28s parameter %.1e  state %.1e  increment %.1e of its limit\n", GetParam().stem().c_str(),
-              worst.parameter, worst.state, worst.increment);
+  const harness::ConformanceRow row = harness::check_conformance(Trace::read(GetParam()));
+  EXPECT_TRUE(row.passed()) << harness::conformance_table({row});
 }
 
 INSTANTIATE_TEST_SUITE_P(Traces, ConformanceTest, testing::ValuesIn(traces()), [](const auto& parameter) {
@@ -168,6 +151,20 @@ INSTANTIATE_TEST_SUITE_P(Traces, ConformanceTest, testing::ValuesIn(traces()), [
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
+
+// A peer that was recorded under another step size than its metadata says.
+TEST(ConformanceFolderTest, ARunUnderAnotherStepSizeIsOutsideTheLimits) {
+  std::ifstream in(fs::path(CONFORMANCE_FOLDER) / "came-default.safetensors", std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const size_t at = text.find("0.0002");  // of the options: the header comes first
+  ASSERT_NE(at, text.npos);
+  text[at + 5] = '3';
+  std::vector<std::byte> bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  const auto row = harness::check_conformance(Trace(harness::SafeTensors::parse(std::move(bytes), "altered")));
+  EXPECT_FALSE(row.passed());
+  EXPECT_NE(harness::conformance_table({row}).find("FAIL"), std::string::npos);
+}
 
 TEST(ConformanceFolderTest, HoldsAllTraces) {
   EXPECT_EQ(traces().size(), 44U);
