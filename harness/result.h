@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/section.h"
+
 namespace plumbline::harness {
 
 enum class Verdict : uint8_t { pass, marginal, vacuous, skipped, fail, error };
@@ -166,6 +168,8 @@ class Listener {
   virtual ~Listener() = default;
   virtual void begin(const RunDescription& run, uint64_t planned_cases) = 0;
   virtual void on_case(const CaseResult& result) = 0;
+  // Tables and charts of a study, in the order in which they are to be shown; any time before end().
+  virtual void on_section(const Section&) {}
   virtual void end(const RunSummary& summary) = 0;
 };
 
