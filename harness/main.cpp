@@ -162,7 +162,7 @@ int program(int argc, char** argv) {
     return std::all_of(rows.begin(), rows.end(), [](const ConformanceRow& r) { return r.passed(); }) ? 0 : kRed;
   }
   if (one->parsed()) {
-    const Problem problem = parse_problem(line);
+    const AnyProblem problem = parse_any_problem(line);
     const auto subject = choose_subject(common);
     const auto twin = twin_of(*subject);
     const CaseResult result = run_case(problem, *subject, {"case", true, twin.get()});

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/problem.h"
+#include "harness/family.h"
 #include "harness/result.h"
 
 namespace plumbline::harness {
@@ -28,9 +28,13 @@ struct RegisterReportWriter {
 
 // A case that a suite plans.
 struct PlannedCase {
-  Problem problem;
+  AnyProblem problem;
   std::string suite;  // where it comes from: "traces", "generated", ...
   bool record_drift = false;
+
+  // Of a case of the optimizer family.
+  Problem& optimizer() { return std::get<Problem>(problem); }
+  const Problem& optimizer() const { return std::get<Problem>(problem); }
 };
 
 enum class SuiteSize : uint8_t { quick, full, nightly };

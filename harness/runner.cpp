@@ -14,7 +14,6 @@
 #include <optional>
 #include <thread>
 
-#include "harness/case.h"
 #include "harness/error.h"
 
 namespace plumbline::harness {

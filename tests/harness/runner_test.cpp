@@ -50,7 +50,7 @@ RunSummary run(const std::vector<PlannedCase>& cases, Recorder& recorder, double
 
 TEST(Runner, DeliversResultsInPlannedOrderOnAnyNumberOfThreads) {
   std::vector<PlannedCase> cases = plan(120);
-  cases[0].problem.steps = 200;  // the first is the last to finish
+  cases[0].optimizer().steps = 200;  // the first is the last to finish
   for (const int threads : {1, 2, 0}) {
     Recorder recorder;
     const RunSummary summary = run(cases, recorder, 0, threads);
@@ -91,7 +91,7 @@ TEST(Runner, WithoutALimitSkipsNothing) {
 
 TEST(Runner, BadInputShowsBeforeAnyListenerBegins) {
   std::vector<PlannedCase> cases = plan(3);
-  cases[2].problem.shape = {0};
+  cases[2].optimizer().shape = {0};
   Recorder recorder;
   EXPECT_THROW(run(cases, recorder), InputError);
   EXPECT_EQ(recorder.begun, 0);
@@ -100,8 +100,8 @@ TEST(Runner, BadInputShowsBeforeAnyListenerBegins) {
 
 TEST(Runner, AnUnreadableTraceEndsTheRunWithoutAReport) {
   std::vector<PlannedCase> cases = plan(6);
-  cases[1].problem.data.trace = "/nonexistent/run.safetensors";
-  cases[1].problem.data.tensor = "w";
+  cases[1].optimizer().data.trace = "/nonexistent/run.safetensors";
+  cases[1].optimizer().data.tensor = "w";
   Recorder recorder;
   EXPECT_THROW(run(cases, recorder), InputError);
   EXPECT_EQ(recorder.ended, 0);

@@ -35,11 +35,11 @@ TEST(TraceCases, ReplayEveryTensorUnderEveryStorageAndSeveralOptionSets) {
     EXPECT_NO_THROW(validate(c.problem));
     EXPECT_EQ(c.suite, "traces");
     EXPECT_TRUE(c.record_drift);
-    EXPECT_GE(c.problem.steps, 24);
-    traces.insert(c.problem.data.trace);
-    tensors.insert({c.problem.data.trace, c.problem.data.tensor});
-    storages.insert(c.problem.effective_storage());
-    harness::Problem options = c.problem;
+    EXPECT_GE(c.optimizer().steps, 24);
+    traces.insert(c.optimizer().data.trace);
+    tensors.insert({c.optimizer().data.trace, c.optimizer().data.tensor});
+    storages.insert(c.optimizer().effective_storage());
+    harness::Problem options = c.optimizer();
     options.shape = {1};
     options.data = {};
     options.storage = {};
@@ -53,8 +53,8 @@ TEST(TraceCases, ReplayEveryTensorUnderEveryStorageAndSeveralOptionSets) {
 }
 
 TEST(TraceCases, TheQuickSuiteAndTheEmulatorReplayFewerSteps) {
-  for (const PlannedCase& c : plan("traces", {SuiteSize::quick, 1, "host"})) EXPECT_LE(c.problem.steps, 24);
-  for (const PlannedCase& c : plan("traces", {SuiteSize::full, 1, "emulator"})) EXPECT_LE(c.problem.steps, 3);
+  for (const PlannedCase& c : plan("traces", {SuiteSize::quick, 1, "host"})) EXPECT_LE(c.optimizer().steps, 24);
+  for (const PlannedCase& c : plan("traces", {SuiteSize::full, 1, "emulator"})) EXPECT_LE(c.optimizer().steps, 3);
 }
 
 TEST(GeneratedCases, AreAtLeastTwoThousandInAFullRun) {
@@ -69,7 +69,8 @@ TEST(TraceCases, OneTensorOfEachTrainingPassesOnTheHost) {
   const auto cases = plan("traces", {SuiteSize::quick, 1, "host"});
   std::set<std::string> done;
   for (const PlannedCase& c : cases) {
-    if (c.problem.elements() > 20000 || !done.insert(c.problem.data.trace + to_string(c.problem.storage)).second)
+    if (c.optimizer().elements() > 20000 ||
+        !done.insert(c.optimizer().data.trace + to_string(c.optimizer().storage)).second)
       continue;
     const harness::CaseResult result = run_case(c.problem, *host, {c.suite, c.record_drift});
     EXPECT_EQ(result.verdict, harness::Verdict::pass) << result.line << ": " << result.reason;

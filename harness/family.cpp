@@ -1,0 +1,33 @@
+#include "harness/family.h"
+
+namespace plumbline::harness {
+namespace {
+
+const char* name_of(const Problem&) { return "optimizer"; }
+
+}  // namespace
+
+const char* family_of(const AnyProblem& problem) {
+  return std::visit([](const auto& p) { return name_of(p); }, problem);
+}
+
+const std::vector<std::string>& family_names() {
+  static const std::vector<std::string> names = {name_of(Problem{})};
+  return names;
+}
+
+std::string to_string(const AnyProblem& problem) {
+  return std::visit([](const auto& p) { return to_string(p); }, problem);
+}
+
+AnyProblem parse_any_problem(std::string_view line) { return parse_problem(line); }
+
+void validate(const AnyProblem& problem) {
+  std::visit([](const auto& p) { validate(p); }, problem);
+}
+
+CaseResult run_case(const AnyProblem& problem, const Subject& subject, const CaseOptions& options) {
+  return std::visit([&](const auto& p) { return run_case(p, subject, options); }, problem);
+}
+
+}  // namespace plumbline::harness
