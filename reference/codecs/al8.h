@@ -4,7 +4,9 @@
 //   lo, hi the range of l in the block, lo = hi - 1 if equal, r = hi - lo; all zero: lo = 0, r = 1; non-finite: lo =
 //   NaN
 #pragma once
-#include "reference/codecs/log_scale.h"
+#include <cstdint>
+
+#include "reference/codecs/log_codec.h"
 
 namespace plumbline::reference {
 

@@ -25,6 +25,21 @@ uint8_t LinearU8::encode(double value, Scale scale) {
   return static_cast<uint8_t>(std::clamp(std::nearbyint(code), 0.0, 255.0));
 }
 
+uint8_t LinearU8::encode_stochastic(double value, Scale scale, double u) {
+  const double code = unrounded_code(value, scale);
+  if (std::isnan(code)) return 0;
+  const double below = std::clamp(std::floor(code), 0.0, kSteps - 1.0);
+  return static_cast<uint8_t>(u < code - below ? below + 1 : below);
+}
+
 double LinearU8::half_step(double, Scale scale) { return scale.scale / (2 * kSteps); }
+
+Interval LinearU8::reach(double value, Scale scale, Rounding rounding) {
+  const double code = unrounded_code(value, scale);
+  if (std::isnan(code)) return {code, code};
+  const double step = scale.scale / kSteps, inside = std::clamp(code, 0.0, double(kSteps));
+  if (rounding == Rounding::stochastic) return {std::floor(inside) * step, std::ceil(inside) * step};
+  return {std::max(inside - 0.5, 0.0) * step, std::min(inside + 0.5, double(kSteps)) * step};
+}
 
 }  // namespace plumbline::reference

@@ -1,8 +1,11 @@
 // linear_u8, even 8-bit codes from 0 to the block's largest value:
 //   scale = max(v), at least 1e-12; code = round_even(255 v/scale); decoded code scale/255; non-finite: scale = NaN
+// No dither: its decoded values could turn negative.
 #pragma once
 #include <cstdint>
 #include <span>
+
+#include "reference/codecs/rounding.h"
 
 namespace plumbline::reference {
 
@@ -24,8 +27,11 @@ struct LinearU8 {
   // 255 v/scale before rounding and clamp; NaN where the block decodes to NaN.
   static double unrounded_code(double value, Scale scale);
   static uint8_t encode(double value, Scale scale);
+  static uint8_t encode_stochastic(double value, Scale scale, double u);  // u of RoundingStream::uniform
   // Largest |decode(encode(v)) - v| for 0 <= v <= scale.
   static double half_step(double value, Scale scale);
+  // What a value may be stored as; for dither as for nearest, there being none.
+  static Interval reach(double value, Scale scale, Rounding rounding);
 };
 
 }  // namespace plumbline::reference

@@ -2,7 +2,9 @@
 //   code = clamp(round_even((l + 126)/r 255), 0, 255), l = log2 max(v, 2^-126); decoded 2^(code r/255 - 126)
 //   lo = -126, r = hi - lo, hi the largest l in the block, hi = lo + 1 if hi <= lo; non-finite: lo = NaN
 #pragma once
-#include "reference/codecs/log_scale.h"
+#include <cstdint>
+
+#include "reference/codecs/log_codec.h"
 
 namespace plumbline::reference {
 

@@ -40,6 +40,17 @@ TEST(LinearU8Test, ErrorStaysWithinHalfAStep) {
               LinearU8::half_step(v, scale) * (1 + 1e-12));
 }
 
+TEST(LinearU8Test, StochasticGoesUpBelowTheFraction) {
+  const LinearScale scale{255};
+  EXPECT_EQ(LinearU8::encode_stochastic(7.25, scale, 0.2499), 8);
+  EXPECT_EQ(LinearU8::encode_stochastic(7.25, scale, 0.2501), 7);
+  for (const double u : {0x1p-17, 1 - 0x1p-17})
+    for (int code = 0; code < 256; ++code) EXPECT_EQ(LinearU8::encode_stochastic(code, scale, u), code);
+  EXPECT_TRUE(LinearU8::reach(7.25, scale, Rounding::stochastic).contains(7));
+  EXPECT_TRUE(LinearU8::reach(7.25, scale, Rounding::stochastic).contains(8));
+  EXPECT_FALSE(LinearU8::reach(7.25, scale, Rounding::nearest).contains(8));
+}
+
 TEST(LinearU8Test, BlockWithANonFiniteValueDecodesToNaN) {
   for (const double bad : {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN(), -1.0}) {
     const LinearScale scale = scale_of({1, bad, 5});

@@ -31,6 +31,36 @@ TEST(UniformTest, ScaleIsTheLargestMagnitude) {
   EXPECT_TRUE(std::isnan(kUf4.scale_of(faulty)));
 }
 
+// H - 1 and H - 3/2 steps leave room for the draw: nothing clamps, ends included, and the mean is the value.
+TEST(UniformTest, StochasticAndDitherAverageToTheValue) {
+  constexpr int kDraws = 1 << 12;
+  for (const auto& codec : {kUf4, kUf8})
+    for (const double x : {-3.0, -1.234, 0.0, 0.01, 2.9, 3.0}) {
+      double stochastic = 0, dithered = 0;
+      for (int k = 0; k < kDraws; ++k) {
+        const double d = (k + 0.5) / kDraws - 0.5;
+        const int up = codec.encode_stochastic(x, 3, d + 0.5), off = codec.encode_dither(x, 3, d);
+        EXPECT_LE(std::abs(up), codec.steps - 1);
+        EXPECT_LE(std::abs(off), codec.steps - 1);
+        const double a = codec.decode_stochastic(up, 3), b = codec.decode_dither(off, 3, d);
+        EXPECT_TRUE(codec.reach(x, 3, Rounding::stochastic).contains(a)) << x;
+        EXPECT_LE(std::abs(b - x), 1.5 / (codec.steps - 1.5) * (1 + 1e-12)) << x;
+        stochastic += a;
+        dithered += b;
+      }
+      const double jump = 3.0 / (codec.steps - 1.5) / kDraws;  // a sum over a grid of draws is off by one step at most
+      EXPECT_NEAR(stochastic / kDraws, x, jump);
+      EXPECT_NEAR(dithered / kDraws, x, jump);
+    }
+}
+
+TEST(UniformTest, StochasticKeepsTheValuesOfItsCodes) {
+  for (const auto& codec : {kUf4, kUf8})
+    for (int code = 1 - codec.steps; code < codec.steps; ++code)
+      for (const double u : {0x1p-17, 1 - 0x1p-17})
+        EXPECT_EQ(codec.encode_stochastic(codec.decode_stochastic(code, 0x1p-3), 0x1p-3, u), code);
+}
+
 // M <- Q(beta1 M + (1 - beta1) g) at its fixed point, one block of equal values.
 double settle(const UniformCodec& codec, double g) {
   double momentum = 0;
