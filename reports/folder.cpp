@@ -27,6 +27,8 @@ void ReportFolder::begin(const harness::RunDescription& run, uint64_t planned_ca
 
 void ReportFolder::on_case(const harness::CaseResult& result) { summary_.add(result); }
 
+void ReportFolder::on_section(const harness::Section& section) { summary_.add(section); }
+
 void ReportFolder::end(const harness::RunSummary& summary) {
   summary_.finish(summary);
   write_files(folder_, {{"report.json", write_json(summary_)},

@@ -13,6 +13,7 @@ class ReportFolder final : public harness::Listener {
   // Throws harness::InputError where the folder cannot be written; nothing is left in it before end().
   void begin(const harness::RunDescription& run, uint64_t planned_cases) override;
   void on_case(const harness::CaseResult& result) override;
+  void on_section(const harness::Section& section) override;
   void end(const harness::RunSummary& summary) override;
 
  private:

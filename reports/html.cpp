@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
-#include "reports/html_sections.h"
+#include "reports/html_parts.h"
 #include "reports/text.h"
 
 namespace plumbline::reports {
@@ -13,82 +14,118 @@ namespace {
 
 using harness::Verdict;
 
-std::string cell(uint64_t count) {
-  return fmt::format(R"(<td class="n{}">{}</td>)", count == 0 ? " zero" : "", format_count(count));
+struct Part {
+  const char* name;
+  double seconds;
+};
+
+std::array<Part, 5> parts_of(const harness::CaseTimes& t) {
+  return {{{"inputs", t.generate},
+           {"reference", t.reference},
+           {"bounds", t.contract},
+           {"subject", t.subject},
+           {"comparison", t.compare}}};
 }
 
-std::string head(const Summary& s) {
-  const bool green = s.outcome.green();
-  std::string out = fmt::format(
-      R"(<header><span class="badge {}">{}</span><h1>{}</h1><p class="quiet">Suite <b>{}</b>, subject <b>{}</b>, seed {}, {}, )"
-      R"({}.</p><code class="copy">{}</code></header>)",
-      green ? "good" : "bad", green ? "green" : "red", escape_markup(s.headline()), escape_markup(s.run.suite),
-      escape_markup(s.run.subject), s.run.seed, escape_markup(s.run.date), format_seconds(s.outcome.seconds),
-      escape_markup(s.run.command));
-  out += R"(<ul class="tiles">)";
-  for (int v = 0; v < harness::kVerdicts; ++v) {
-    const auto verdict = static_cast<Verdict>(v);
-    const uint64_t n = s.outcome.verdicts[v];
-    out += fmt::format(R"(<li class="{}"><b>{}</b>{}</li>)", n == 0 ? "none" : tone(verdict), format_count(n),
-                       to_string(verdict));
+void fact(std::string& out, std::string_view name, const std::string& markup) {
+  if (!markup.empty()) out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, markup);
+}
+
+std::string worst_fact(const Summary& s) {
+  const QuantitySize* worst = nullptr;
+  std::string name;
+  for (int i = 0; i < harness::kQuantities; ++i) {
+    for (const QuantitySize& q : s.quantities[i]) {
+      if (q.empty() || (worst && !(q.ratios.largest > worst->ratios.largest))) continue;
+      worst = &q;
+      name = to_string(static_cast<harness::Quantity>(i));
+    }
   }
-  out += "</ul>";
-  if (s.planned != s.cases.size()) {
+  if (!worst) return {};
+  return fmt::format(R"(<b>{}</b> in <a href="#bounds">{}</a>)", format_exact(worst->ratios.largest), name);
+}
+
+std::string slowest_fact(const Summary& s) {
+  const double all = s.times.total();
+  if (!(all > 0)) return {};
+  const auto parts = parts_of(s.times);
+  const auto slowest =
+      std::max_element(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.seconds < b.seconds; });
+  std::string out = fmt::format(R"(<b>{}</b>, {:.0f} % of <a href="#time">{}</a>)", slowest->name,
+                                slowest->seconds / all * 100, format_seconds(all));
+  const auto longest = std::max_element(s.cases.begin(), s.cases.end(),
+                                        [](const CaseEntry& a, const CaseEntry& b) { return a.seconds < b.seconds; });
+  if (longest != s.cases.end())
+    out += fmt::format(R"(<br/><span class="quiet">longest case {}: {}</span>)", format_seconds(longest->seconds),
+                       escape_markup(longest->line));
+  return out;
+}
+
+std::string covered_fact(const Summary& s) {
+  if (s.options.empty()) return {};
+  const auto covered =
+      std::count_if(s.options.begin(), s.options.end(), [](const auto& option) { return option.second.covered() > 0; });
+  return fmt::format(R"(<b>{} of {}</b> <a href="#options">option values</a> acted in a judged case)", covered,
+                     s.options.size());
+}
+
+void head(Page& page, const Summary& s) {
+  const bool green = s.green();
+  const harness::RunDescription& run = s.run;
+  std::string out = fmt::format(
+      R"(<main id="content"><header><div class="top"><span class="badge {0}">{1}</span><span class="quiet">Plumbline {2}</span>)"
+      R"(<button type="button" id="theme" hidden="hidden">colours: system</button></div><h1>{3}</h1>)",
+      green ? "good" : "bad", green ? "green" : "red", escape_markup(run.version), escape_markup(s.headline()));
+  if (!s.cases.empty()) {
+    out += R"(<ul class="tiles">)";
+    for (int v = 0; v < harness::kVerdicts; ++v) {
+      const auto verdict = static_cast<Verdict>(v);
+      const uint64_t n = s.outcome.verdicts[v];
+      out += fmt::format(R"(<li class="{}"><b>{}</b>{}</li>)", n == 0 ? "none" : tone(verdict), format_count(n),
+                         to_string(verdict));
+    }
+    out += "</ul>";
+  }
+  if (s.planned != s.cases.size())
     out += fmt::format(R"(<p class="quiet">{} cases were planned, {} were run.</p>)", format_count(s.planned),
                        format_count(s.cases.size()));
-  }
   if (!s.outcome.errors.empty()) {
     out += R"(<div class="errors">)";
     for (const auto& error : s.outcome.errors) out += fmt::format("<p>{}</p>", escape_markup(error));
     out += "</div>";
   }
-  return out;
+  out += R"(<dl class="facts">)";
+  fact(out, "subject",
+       fmt::format("<b>{}</b>{}", escape_markup(run.subject), run.gpu.empty() ? "" : " on " + escape_markup(run.gpu)));
+  fact(out, "machine", fmt::format("{}, {} cores", escape_markup(run.cpu), run.cores));
+  fact(out, "date", fmt::format("{}, {} elapsed", escape_markup(run.date), format_seconds(s.outcome.seconds)));
+  fact(out, "commit", escape_markup(run.commit));
+  fact(out, "suite", fmt::format("{}, seed {}", escape_markup(run.suite), run.seed));
+  fact(out, "options", covered_fact(s));
+  fact(out, "error/bound", worst_fact(s));
+  fact(out, "slowest part", slowest_fact(s));
+  out += "</dl>" + copy_text(run.command) + "</header>";
+  out += R"(<nav aria-label="parts of the report"><ul>)";
+  const auto link = [&](std::string_view id, std::string_view name, bool red = false) {
+    out += fmt::format("<li><a href=\"#{}\">{}</a>{}</li>", escape_markup(id), escape_markup(name),
+                       red ? R"( <span class="badge bad">red</span>)" : "");
+  };
+  if (s.red_cases() != 0) link("red", "red cases");
+  if (!s.options.empty()) link("options", "options");
+  if (!s.cases.empty()) link("bounds", "error / bound");
+  if (!s.worst.kept().empty()) link("nearest", "nearest to their bounds");
+  if (!s.drift.empty()) link("drift", "drift");
+  for (const harness::Section& section : s.sections) link(section.id, section.title, !section.green);
+  if (!s.cases.empty()) link("time", "time");
+  link("machine", "machine and build");
+  page.add(out + "</ul></nav>\n");
 }
 
-std::string options(const Summary& s) {
-  std::string out =
-      "<section><h2>Options</h2><p class=\"quiet\">Cases by option value. A value counts as covered only where it "
-      "acted on "
-      "the result of a case that was judged.</p><div class=\"wide\"><table><thead><tr><th>option</th><th>value</th>"
-      "<th class=\"n\">cases</th><th class=\"n\">acted</th>";
-  for (int v = 0; v < harness::kVerdicts; ++v) {
-    out += fmt::format(R"(<th class="n">{}</th>)", to_string(static_cast<Verdict>(v)));
-  }
-  out += "<th></th></tr></thead>";
-  std::string previous;
-  for (const auto& [value, count] : s.options) {
-    const size_t split = value.find('=');
-    const std::string name = value.substr(0, split);
-    uint64_t cases = 0, acted = 0, covered = 0;
-    for (int v = 0; v < harness::kVerdicts; ++v) {
-      const auto verdict = static_cast<Verdict>(v);
-      cases += count.cases[v];
-      acted += count.acted[v];
-      if (verdict == Verdict::pass || verdict == Verdict::marginal || verdict == Verdict::fail)
-        covered += count.acted[v];
-    }
-    const bool first = previous.empty() || name != previous;
-    if (first) out += fmt::format("{}<tbody class=\"group\">", previous.empty() ? "" : "</tbody>");
-    out +=
-        fmt::format("<tr><td>{}</td><td>{}</td>{}{}", first ? "<b>" + escape_markup(name) + "</b>" : "",
-                    split == std::string::npos ? "" : escape_markup(value.substr(split + 1)), cell(cases), cell(acted));
-    for (const uint64_t n : count.cases) out += cell(n);
-    out += fmt::format("<td>{}</td></tr>", covered == 0 ? R"(<span class="badge warn">not covered</span>)" : "");
-    previous = name;
-  }
-  if (!previous.empty()) out += "</tbody>";
-  return out + "</table></div></section>";
-}
-
-std::string times(const Summary& s) {
+void times(Page& page, const Summary& s) {
   const double all = s.times.total();
-  const std::pair<const char*, double> parts[] = {{"generate", s.times.generate},
-                                                  {"reference", s.times.reference},
-                                                  {"contract", s.times.contract},
-                                                  {"subject", s.times.subject},
-                                                  {"compare", s.times.compare}};
+  if (s.cases.empty()) return;
   std::string bar, rows;
-  for (int i = 0; const auto& [name, seconds] : parts) {
+  for (int i = 0; const auto& [name, seconds] : parts_of(s.times)) {
     const double share = all > 0 ? seconds / all * 100 : 0;
     bar += fmt::format(R"(<i class="s{}" style="width:{:.2f}%"></i>)", i, share);
     rows += fmt::format(
@@ -96,17 +133,18 @@ std::string times(const Summary& s) {
         format_seconds(seconds), share);
     ++i;
   }
-  return fmt::format(
-      R"(<section><h2>Time</h2><p class="quiet">{} of work on {} cores, {} elapsed.</p><div class="share">{}</div>)"
-      R"(<div class="wide"><table><tbody>{}</tbody></table></div></section>)",
-      format_seconds(all), s.run.cores, format_seconds(s.outcome.seconds), bar, rows);
+  open_section(page, "time", "Time");
+  page.add(fmt::format(
+      R"(<p class="quiet">{} of work on {} cores, {} elapsed.</p><div class="share" aria-hidden="true">{}</div>)"
+      R"(<div class="wide"><table><thead><tr><th scope="col">part</th><th scope="col" class="n">time</th>)"
+      R"(<th scope="col" class="n">share</th></tr></thead><tbody>{}</tbody></table></div>)",
+      format_seconds(all), s.run.cores, format_seconds(s.outcome.seconds), bar, rows));
+  close_section(page);
 }
 
-std::string machine(const harness::RunDescription& run) {
-  std::string out = "<section><h2>Machine and build</h2><dl>";
-  const auto row = [&](const char* name, const std::string& value) {
-    if (!value.empty()) out += fmt::format("<dt>{}</dt><dd>{}</dd>", name, escape_markup(value));
-  };
+void machine(Page& page, const harness::RunDescription& run) {
+  std::string out = R"(<dl class="facts">)";
+  const auto row = [&](const char* name, const std::string& value) { fact(out, name, escape_markup(value)); };
   row("version", run.version + (run.commit.empty() ? "" : " (" + run.commit + ")"));
   row("CPU", fmt::format("{}, {} cores", run.cpu, run.cores));
   row("system", run.os);
@@ -117,7 +155,9 @@ std::string machine(const harness::RunDescription& run) {
   row("compiler", run.compiler);
   row("build type", run.build_type);
   row("flags", run.flags);
-  return out + "</dl></section>";
+  open_section(page, "machine", "Machine and build");
+  page.add(out + "</dl>");
+  close_section(page);
 }
 
 }  // namespace
@@ -125,20 +165,18 @@ std::string machine(const harness::RunDescription& run) {
 
 std::string write_html(const Summary& s) {
   using namespace html;
-  std::string out = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>Plumbline: "
-      "{}</title><style>{}</style>"
-      "</head>\n<body><main>\n",
-      s.outcome.green() ? "green" : "red", html_style());
-  out += head(s) + "\n";
-  if (s.red_cases() != 0) out += red_cases(s) + "\n";
-  out += quantities(s) + "\n";
-  if (!s.worst.kept().empty()) out += worst_cases(s) + "\n";
-  if (!s.drift.empty()) out += drift(s) + "\n";
-  if (!s.options.empty()) out += options(s) + "\n";
-  out += times(s) + "\n" + machine(s.run);
-  return out + "\n</main></body></html>\n";
+  Page page(fmt::format("Plumbline: {}", s.green() ? "green" : "red"));
+  head(page, s);
+  red_cases(page, s);
+  options(page, s);
+  quantities(page, s);
+  worst_cases(page, s);
+  drift(page, s);
+  for (const harness::Section& section : s.sections) study(page, section);
+  times(page, s);
+  machine(page, s.run);
+  page.add("</main>");
+  return std::move(page).finish();
 }
 
 }  // namespace plumbline::reports

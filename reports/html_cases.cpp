@@ -1,16 +1,20 @@
 #include <fmt/format.h>
 
-#include "reports/html_sections.h"
+#include "reports/html_parts.h"
+#include "reports/section_json.h"
 #include "reports/text.h"
+
+#include <nlohmann/json.hpp>
 
 namespace plumbline::reports::html {
 namespace {
 
 using harness::Verdict;
 
-constexpr size_t kRedShown = 100;
+constexpr size_t kRedShown = 100;          // written out
+constexpr size_t kMoreBudget = 1'000'000;  // bytes of further red cases, shown on demand
 
-std::string first_broken(const harness::CaseResult& c) {
+std::string first_broken(const CaseEntry& c) {
   if (!c.first_broken) return {};
   std::string out = to_string(*c.first_broken);
   if (c.first_broken_step) out += fmt::format(R"(<br/><span class="quiet">step {}</span>)", *c.first_broken_step);
@@ -18,11 +22,11 @@ std::string first_broken(const harness::CaseResult& c) {
 }
 
 // got, expected and bound of the element that broke first, or else of the worst.
-std::string element(const harness::CaseResult& c) {
-  const harness::QuantityResult* shown = nullptr;
+std::string element(const CaseDetail& c, bool broken_stage) {
+  const QuantityDetail* shown = nullptr;
   for (const auto& q : c.quantities) {
-    const bool first = c.first_broken && q.quantity == *c.first_broken;
-    if (first || shown == nullptr || (!c.first_broken && q.ratios.largest > shown->ratios.largest)) shown = &q;
+    const bool first = broken_stage && c.entry.first_broken && q.quantity == *c.entry.first_broken;
+    if (first || shown == nullptr || (!(broken_stage && c.entry.first_broken) && q.max > shown->max)) shown = &q;
     if (first) break;
   }
   if (shown == nullptr) return {};
@@ -30,6 +34,27 @@ std::string element(const harness::CaseResult& c) {
   return fmt::format(R"(<div class="quiet">{}[{}] at step {}: got {}, expected {} ± {}, error/bound {}</div>)",
                      to_string(shown->quantity), w.index, w.step, format_exact(w.got), format_exact(w.expected),
                      format_number(w.bound), format_number(w.ratio));
+}
+
+// Red cases that are not kept whole, or too many to write out: rows for the page's script.
+std::string more_json(const Summary& s, size_t& count) {
+  std::set<std::pair<std::string_view, std::string_view>> written;
+  size_t shown = 0;
+  for (const auto& c : s.red.kept()) {
+    if (shown++ == kRedShown) break;
+    written.emplace(c.entry.suite, c.entry.line);
+  }
+  std::string out;
+  for (const CaseEntry& c : s.cases) {
+    if (!harness::is_red(c.verdict) || written.contains({c.suite, c.line})) continue;
+    if (out.size() > kMoreBudget) break;
+    std::string stage = c.first_broken ? to_string(*c.first_broken) : "";
+    if (c.first_broken_step) stage += fmt::format(", step {}", *c.first_broken_step);
+    out += (out.empty() ? "" : ",\n") +
+           dump_json(nlohmann::ordered_json::array({to_string(c.verdict), stage, c.reason, case_command(c.line)}));
+    ++count;
+  }
+  return out;
 }
 
 }  // namespace
@@ -51,42 +76,54 @@ std::string badge(Verdict verdict) {
   return fmt::format(R"(<span class="badge {}">{}</span>)", tone(verdict), to_string(verdict));
 }
 
-std::string copy_line(std::string_view line) {
-  return fmt::format(R"(<code class="copy">{}</code>)", escape_markup(case_command(line)));
+std::string copy_text(std::string_view text) {
+  return fmt::format(
+      R"(<div class="command"><code>{}</code><button class="copy" type="button" aria-label="copy the command">copy</button></div>)",
+      escape_markup(text));
 }
 
-std::string red_cases(const Summary& s) {
-  std::string out =
-      "<section><h2>Red cases</h2><p class=\"quiet\">The first quantity outside its bound names the broken stage. A "
-      "click "
-      "selects a whole line.</p><div class=\"wide\"><table><thead><tr><th>verdict</th><th>first outside</th>"
-      "<th>what happened, and the line that repeats it</th></tr></thead><tbody>";
+std::string copy_line(std::string_view line) { return copy_text(case_command(line)); }
+
+void red_cases(Page& page, const Summary& s) {
+  if (s.red_cases() == 0) return;
+  open_section(page, "red", "Red cases");
+  page.add(
+      R"(<p class="quiet">The first quantity outside its bound names the broken stage.</p><div class="wide"><table><thead><tr>)"
+      R"(<th scope="col">verdict</th><th scope="col">first outside</th><th scope="col">what happened, and the line that repeats it</th></tr></thead>)"
+      R"(<tbody>)");
   size_t shown = 0;
   for (const auto& c : s.red.kept()) {
     if (shown == kRedShown) break;
     ++shown;
-    out += fmt::format(R"(<tr><td>{}</td><td class="nowrap">{}</td><td class="reason">{}{}{}</td></tr>)",
-                       badge(c.verdict), first_broken(c), escape_markup(c.reason), element(c), copy_line(c.line));
+    page.add(fmt::format(R"(<tr><td>{}</td><td class="nowrap">{}</td><td class="reason">{}{}{}</td></tr>)",
+                         badge(c.entry.verdict), first_broken(c.entry), escape_markup(c.entry.reason), element(c, true),
+                         copy_line(c.entry.line)));
   }
-  out += "</tbody></table></div>";
-  if (s.red_cases() > shown) {
-    out += fmt::format(R"(<p class="quiet">{} more are in report.json.</p>)", format_count(s.red_cases() - shown));
+  page.add(R"(</tbody><tbody id="more-red-rows"></tbody></table></div>)");
+  size_t more = 0;
+  const std::string rows = more_json(s, more);
+  if (more > 0) {
+    page.data("more-red", "[" + rows + "]");
+    page.add(R"(<p><button type="button" id="more-red-button" hidden="hidden">show more</button></p>)");
   }
-  return out + "</section>";
+  if (s.red_cases() > shown + more)
+    page.add(
+        fmt::format(R"(<p class="quiet">{} more are in report.json.</p>)", format_count(s.red_cases() - shown - more)));
+  close_section(page);
 }
 
-std::string worst_cases(const Summary& s) {
-  std::string out =
-      "<section><h2>Nearest to their bounds</h2><div class=\"wide\"><table><thead><tr><th class=\"n\">error / "
-      "bound</th>"
-      "<th>verdict</th><th>worst element, and the line that repeats the case</th></tr></thead><tbody>";
-  for (const auto& c : s.worst.kept()) {
-    harness::CaseResult without_stage;  // the worst element, not the first broken one
-    without_stage.quantities = c.quantities;
-    out += fmt::format(R"(<tr><td class="n"><b>{}</b></td><td>{}</td><td class="reason">{}{}</td></tr>)",
-                       format_number(largest_ratio(c)), badge(c.verdict), element(without_stage), copy_line(c.line));
-  }
-  return out + "</tbody></table></div></section>";
+void worst_cases(Page& page, const Summary& s) {
+  if (s.worst.kept().empty()) return;
+  open_section(page, "nearest", "Nearest to their bounds");
+  page.add(
+      R"(<div class="wide"><table><thead><tr><th scope="col" class="n">error / bound</th><th scope="col">verdict</th>)"
+      R"(<th scope="col">worst element, and the line that repeats the case</th></tr></thead><tbody>)");
+  for (const auto& c : s.worst.kept())
+    page.add(fmt::format(R"(<tr><td class="n"><b>{}</b></td><td>{}</td><td class="reason">{}{}</td></tr>)",
+                         format_number(c.entry.ratio), badge(c.entry.verdict), element(c, false),
+                         copy_line(c.entry.line)));
+  page.add("</tbody></table></div>");
+  close_section(page);
 }
 
 }  // namespace plumbline::reports::html

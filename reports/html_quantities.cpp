@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "reports/html_sections.h"
+#include <nlohmann/json.hpp>
+
+#include "reports/html_parts.h"
 #include "reports/text.h"
 
 namespace plumbline::reports::html {
@@ -68,25 +70,61 @@ std::string loose_list(const Summary& s) {
   return out;
 }
 
+// All stages at one glance: a row per quantity, error / bound across in quarter octaves, shade by the share of
+// elements.
+void distributions(Page& page, const Summary& s) {
+  harness::Chart chart;
+  chart.title = "Where the elements lie below their bounds";
+  chart.description =
+      "A row per quantity in the order of the computation; error/bound runs from 2^-24 to 2^6, the red line is the "
+      "bound. The deeper the colour, the "
+      "larger the share of elements, on a logarithmic scale. Exact agreement is not drawn.";
+  chart.kind = harness::Chart::Kind::heatmap;
+  chart.x.title = "error / bound";
+  chart.y = {"share of elements", true};
+  for (int i = 0; i < harness::kQuantities; ++i) {
+    harness::RatioHistogram all;
+    for (const QuantitySize& q : s.quantities[i]) all.merge(q.ratios);
+    if (all.total() == 0 || all.count[0] == all.total()) continue;
+    harness::Series& row = chart.series.emplace_back();
+    row.name = to_string(static_cast<harness::Quantity>(i));
+    for (int bucket = 1; bucket < harness::RatioHistogram::kBuckets; ++bucket) {
+      if (all.count[bucket] == 0) continue;
+      row.x.push_back(-24 + (bucket - 0.5) / 4);
+      row.y.push_back(double(all.count[bucket]) / double(all.total()));
+    }
+  }
+  if (chart.series.empty()) return;
+  page.add(R"(<div class="figures">)");
+  page.figure("distributions", chart, true,
+              nlohmann::ordered_json{{"rule", 0}, {"x", {{"title", chart.x.title}, {"powers", true}}}});
+  page.add("</div>");
+}
+
 }  // namespace
 
-std::string quantities(const Summary& s) {
-  std::string out =
-      "<section><h2>Error / bound</h2><p class=\"quiet\">By quantity, in the order of the computation, and by the size "
-      "of "
-      "the tensor (small: up to 64 elements, medium: to 1,024, large: above). 1 is the bound, marked red in the "
-      "distribution, which runs from 2<sup>-24</sup> to 2<sup>6</sup> with logarithmic heights; the bar apart on its "
-      "left "
-      "counts exact agreement. Median and p99 are upper edges of quarter octaves.</p>";
+void quantities(Page& page, const Summary& s) {
+  if (s.cases.empty()) return;
+  open_section(page, "bounds", "Error / bound");
+  page.add(
+      "<p class=\"quiet\">By quantity, in the order of the computation, and by the size of the tensor (small: up to 64 "
+      "elements, medium: to "
+      "1,024, large: above). 1 is the bound.</p>");
   const std::string loose = loose_list(s);
-  out += loose.empty() ? "<p>No quantity is loose.</p>"
-                       : fmt::format(R"(<p><span class="badge warn">loose</span> {}</p>)", loose);
-  out +=
-      "<div class=\"wide\"><table><thead><tr><th>quantity</th><th>tensors</th><th class=\"n\">cases</th>"
-      "<th class=\"n\">elements</th><th class=\"n\">median</th><th class=\"n\">p99</th><th class=\"n\">max</th>"
-      "<th>distribution</th><th></th></tr></thead>";
+  page.add(loose.empty() ? "<p>No quantity is loose.</p>"
+                         : fmt::format(R"(<p><span class="badge warn">loose</span> {}</p>)", loose));
+  distributions(page, s);
+  std::string out =
+      R"(<div class="wide" role="region" tabindex="0" aria-label="Error over bound by quantity"><table><caption class="unseen">Error over bound by )"
+      R"(quantity and tensor size</caption><thead><tr><th scope="col">quantity</th><th scope="col">tensors</th><th scope="col" class="n">cases</th>)"
+      R"(<th scope="col" class="n">elements</th><th scope="col" class="n">median</th><th scope="col" class="n">p99</th><th scope="col" class="n">max</th>)"
+      R"(<th scope="col">distribution</th><th></th></tr></thead>)";
   for (int i = 0; i < harness::kQuantities; ++i) out += quantity_rows(s, i);
-  return out + "</table></div></section>";
+  page.add(out +
+           "</table></div><p class=\"quiet\">Distributions run from 2<sup>-24</sup> to 2<sup>6</sup> with logarithmic "
+           "heights; the bar apart on the "
+           "left counts exact agreement. Median and p99 are upper edges of quarter octaves.</p>");
+  close_section(page);
 }
 
 }  // namespace plumbline::reports::html

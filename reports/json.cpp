@@ -4,19 +4,15 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "reports/drift_plot.h"
+#include "reports/drift.h"
+#include "reports/section_json.h"
 
 namespace plumbline::reports {
 namespace {
 
 using nlohmann::ordered_json;
 
-// JSON has no infinities and no NaN: they are strings.
-ordered_json number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
-}
+const auto number = number_json;
 
 ordered_json run_json(const harness::RunDescription& run) {
   return {{"version", run.version},
@@ -46,7 +42,7 @@ ordered_json by_verdict(const Counts& counts) {
 }
 
 ordered_json outcome_json(const Summary& s) {
-  return {{"green", s.outcome.green()},
+  return {{"green", s.green()},
           {"planned", s.planned},
           {"cases", s.outcome.cases()},
           {"seconds", s.outcome.seconds},
@@ -94,9 +90,9 @@ ordered_json times_json(const harness::CaseTimes& t) {
           {"compare", t.compare}};
 }
 
-ordered_json drift_json(const harness::CaseResult& result) {
+ordered_json drift_json(const TrainingDrift& result) {
   ordered_json out = {{"line", result.line}, {"suite", result.suite}, {"subject", result.subject}};
-  for (const DriftSeries& series : split_drift(result.drift)) {
+  for (const DriftSeries& series : split_drift(result.points)) {
     ordered_json one = {{"quantity", to_string(series.quantity)}};
     for (const auto& point : series.points) {
       one["step"].push_back(point.step);
@@ -121,19 +117,22 @@ ordered_json entry_json(const CaseEntry& c) {
   return out;
 }
 
-ordered_json detail_json(const harness::CaseResult& r) {
-  ordered_json out = {{"line", r.line}, {"suite", r.suite}, {"subject", r.subject}, {"verdict", to_string(r.verdict)}};
+ordered_json detail_json(const CaseDetail& d) {
+  ordered_json out = {{"line", d.entry.line},
+                      {"suite", d.entry.suite},
+                      {"subject", d.entry.subject},
+                      {"verdict", to_string(d.entry.verdict)}};
   out["quantities"] = ordered_json::array();
-  for (const auto& q : r.quantities) {
+  for (const QuantityDetail& q : d.quantities) {
     out["quantities"].push_back({{"quantity", to_string(q.quantity)},
-                                 {"elements", q.ratios.total()},
+                                 {"elements", q.elements},
                                  {"outside", q.outside},
-                                 {"max", number(q.ratios.largest)},
+                                 {"max", number(q.max)},
                                  {"worst", worst_json(q.worst)}});
   }
   out["options"] = ordered_json::array();
-  for (const auto& use : r.options) out["options"].push_back({{"value", use.value}, {"acted", use.acted}});
-  out["times"] = times_json(r.times);
+  for (const auto& use : d.options) out["options"].push_back({{"value", use.value}, {"acted", use.acted}});
+  out["times"] = times_json(d.times);
   return out;
 }
 
@@ -143,7 +142,7 @@ class Document {
  public:
   void member(std::string_view name, const ordered_json& value) {
     key(name);
-    text_ += dump(value);
+    text_ += dump_json(value);
   }
   template <class List, class ToJson>
   void list(std::string_view name, const List& entries, ToJson to_json) {
@@ -152,7 +151,7 @@ class Document {
     const char* separator = "\n";
     for (const auto& entry : entries) {
       text_ += separator;
-      text_ += "  " + dump(to_json(entry));
+      text_ += "  " + dump_json(to_json(entry));
       separator = ",\n";
     }
     text_ += "\n ]";
@@ -160,9 +159,6 @@ class Document {
   std::string finish() && { return std::move(text_) + "\n}\n"; }
 
  private:
-  static std::string dump(const ordered_json& value) {
-    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  }
   void key(std::string_view name) {
     text_ += text_.size() > 1 ? ",\n " : "\n ";
     text_ += '"' + std::string(name) + "\": ";
@@ -196,6 +192,7 @@ std::string write_json(const Summary& s) {
   document.list("worst", s.worst.kept(), detail_json);
   document.list("red", s.red.kept(), detail_json);
   document.list("drift", s.drift, drift_json);
+  document.list("sections", s.sections, section_json);
   document.list("cases", s.cases, entry_json);
   return std::move(document).finish();
 }

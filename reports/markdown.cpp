@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "reports/text.h"
@@ -11,6 +13,7 @@ namespace {
 
 constexpr size_t kRedShown = 20;
 constexpr size_t kWorstShown = 5;
+constexpr size_t kTableRowsShown = 40;
 
 std::string verdict_table(const Summary& s) {
   std::string head = "|", rule = "|", row = "|";
@@ -29,9 +32,9 @@ std::string red_table(const Summary& s) {
   for (const auto& c : s.red.kept()) {
     if (shown == kRedShown) break;
     ++shown;
-    fmt::format_to(to, "| {} | {} | {} | {} |\n", to_string(c.verdict),
-                   c.first_broken ? to_string(*c.first_broken) : "", markdown_text(c.reason),
-                   markdown_code(case_command(c.line)));
+    fmt::format_to(to, "| {} | {} | {} | {} |\n", to_string(c.entry.verdict),
+                   c.entry.first_broken ? to_string(*c.entry.first_broken) : "", markdown_text(c.entry.reason),
+                   markdown_code(case_command(c.entry.line)));
   }
   if (s.red_cases() > shown) fmt::format_to(to, "\n{} more are in report.json.\n", format_count(s.red_cases() - shown));
   return out;
@@ -62,8 +65,39 @@ std::string worst_table(const Summary& s) {
   size_t shown = 0;
   for (const auto& c : s.worst.kept()) {
     if (shown++ == kWorstShown) break;
-    fmt::format_to(to, "| {} | {} | {} |\n", format_number(largest_ratio(c)), to_string(c.verdict),
-                   markdown_code(case_command(c.line)));
+    fmt::format_to(to, "| {} | {} | {} |\n", format_number(c.entry.ratio), to_string(c.entry.verdict),
+                   markdown_code(case_command(c.entry.line)));
+  }
+  return out;
+}
+
+std::string cell_text(const harness::Cell& cell) {
+  if (const auto* text = std::get_if<std::string>(&cell)) return markdown_text(*text);
+  if (const auto* count = std::get_if<int64_t>(&cell)) return std::to_string(*count);
+  const double value = std::get<double>(cell);
+  return std::isnan(value) ? "" : format_cell(value);
+}
+
+std::string study(const harness::Section& section) {
+  std::string out = fmt::format("\n## {}{}\n", markdown_text(section.title), section.green ? "" : ": red");
+  if (!section.text.empty()) out += fmt::format("\n{}\n", markdown_text(section.text));
+  for (const harness::Table& table : section.tables) {
+    if (!table.caption.empty()) out += fmt::format("\n**{}**\n", markdown_text(table.caption));
+    std::string head = "\n|", rule = "|";
+    for (size_t i = 0; i < table.columns.size(); ++i) {
+      const bool numbers = !table.rows.empty() && i < table.rows.front().size() &&
+                           !std::holds_alternative<std::string>(table.rows.front()[i]);
+      head += fmt::format(" {} |", markdown_text(table.columns[i]));
+      rule += numbers ? "---:|" : "---|";
+    }
+    out += head + "\n" + rule + "\n";
+    for (size_t row = 0; row < std::min(table.rows.size(), kTableRowsShown); ++row) {
+      out += "|";
+      for (const harness::Cell& cell : table.rows[row]) out += fmt::format(" {} |", cell_text(cell));
+      out += "\n";
+    }
+    if (table.rows.size() > kTableRowsShown)
+      out += fmt::format("\n{} more rows are in report.json.\n", format_count(table.rows.size() - kTableRowsShown));
   }
   return out;
 }
@@ -84,18 +118,18 @@ std::string machine(const harness::RunDescription& run) {
 }  // namespace
 
 std::string write_markdown(const Summary& s) {
-  std::string out =
-      fmt::format("# Plumbline: {}\n\n{}\n\n", s.outcome.green() ? "green" : "red", markdown_text(s.headline()));
+  std::string out = fmt::format("# Plumbline: {}\n\n{}\n\n", s.green() ? "green" : "red", markdown_text(s.headline()));
   auto to = std::back_inserter(out);
   fmt::format_to(to, "Suite {}, subject {}, seed {}, {} in {}.\n\n{}\n\n", markdown_text(s.run.suite),
                  markdown_text(s.run.subject), s.run.seed, markdown_text(s.run.date), format_seconds(s.outcome.seconds),
                  markdown_code(s.run.command));
   for (const auto& error : s.outcome.errors) fmt::format_to(to, "- error: {}\n", markdown_text(error));
   if (!s.outcome.errors.empty()) out += "\n";
-  out += verdict_table(s);
+  if (!s.cases.empty() || s.sections.empty()) out += verdict_table(s);
   if (s.red_cases() != 0) out += red_table(s);
-  out += quantity_table(s);
+  if (!s.cases.empty()) out += quantity_table(s);
   if (!s.worst.kept().empty()) out += worst_table(s);
+  for (const harness::Section& section : s.sections) out += study(section);
   out += machine(s.run);
   return out;
 }

@@ -13,14 +13,13 @@ namespace {
 using harness::CaseResult;
 using harness::Verdict;
 
-bool before_worst(const CaseResult& a, const CaseResult& b) {
-  const double ratio_a = largest_ratio(a), ratio_b = largest_ratio(b);
-  return ratio_a != ratio_b ? ratio_a > ratio_b : a.line < b.line;
+bool before_worst(const CaseEntry& a, const CaseEntry& b) {
+  return a.ratio != b.ratio ? a.ratio > b.ratio : std::tie(a.line, a.suite) < std::tie(b.line, b.suite);
 }
 
 int severity(Verdict verdict) { return verdict == Verdict::error ? 0 : verdict == Verdict::fail ? 1 : 2; }
 
-bool before_red(const CaseResult& a, const CaseResult& b) {
+bool before_red(const CaseEntry& a, const CaseEntry& b) {
   return std::make_tuple(severity(a.verdict), std::cref(a.suite), std::cref(a.line)) <
          std::make_tuple(severity(b.verdict), std::cref(b.suite), std::cref(b.line));
 }
@@ -39,6 +38,13 @@ void add_quantity(QuantitySize& sum, const harness::QuantityResult& q, const std
   ++sum.cases;
 }
 
+CaseDetail detail_of(const CaseResult& result, const CaseEntry& entry) {
+  CaseDetail detail{entry, {}, result.options, result.times};
+  for (const auto& q : result.quantities)
+    detail.quantities.push_back({q.quantity, q.ratios.total(), q.outside, q.ratios.largest, q.worst});
+  return detail;
+}
+
 }  // namespace
 
 double QuantitySize::quantile(double q) const { return std::min(ratios.quantile(q), ratios.largest); }
@@ -55,9 +61,16 @@ double largest_ratio(const CaseResult& result) {
   return largest;
 }
 
-void Selection::offer(const CaseResult& result) {
-  if (kept_.size() == capacity_ && !kept_.key_comp()(result, *kept_.rbegin())) return;
-  kept_.insert(result);
+uint64_t OptionCount::covered() const {
+  return acted[size_t(Verdict::pass)] + acted[size_t(Verdict::marginal)] + acted[size_t(Verdict::fail)];
+}
+
+bool Selection::wants(const CaseEntry& entry) const {
+  return kept_.size() < capacity_ || kept_.key_comp().before(entry, kept_.rbegin()->entry);
+}
+
+void Selection::add(CaseDetail detail) {
+  kept_.insert(std::move(detail));
   if (kept_.size() > capacity_) kept_.erase(std::prev(kept_.end()));
 }
 
@@ -85,27 +98,21 @@ void Summary::add(const CaseResult& result) {
   times.contract += result.times.contract;
   times.subject += result.times.subject;
   times.compare += result.times.compare;
-  if (ratio >= 0) worst.offer(result);
-  if (harness::is_red(result.verdict)) red.offer(result);
-  if (!result.drift.empty()) {
-    CaseResult& kept = drift.emplace_back();
-    kept.line = result.line;
-    kept.suite = result.suite;
-    kept.subject = result.subject;
-    kept.verdict = result.verdict;
-    kept.drift = result.drift;
-  }
-  cases.push_back({.line = result.line,
-                   .suite = result.suite,
-                   .subject = result.subject,
-                   .reason = result.reason,
-                   .verdict = result.verdict,
-                   .first_broken = result.first_broken,
-                   .first_broken_step = result.first_broken_step,
-                   .ratio = ratio,
-                   .elements = result.elements,
-                   .steps = result.steps,
-                   .seconds = result.times.total()});
+  CaseEntry entry{.line = result.line,
+                  .suite = result.suite,
+                  .subject = result.subject,
+                  .reason = result.reason,
+                  .verdict = result.verdict,
+                  .first_broken = result.first_broken,
+                  .first_broken_step = result.first_broken_step,
+                  .ratio = ratio,
+                  .elements = result.elements,
+                  .steps = result.steps,
+                  .seconds = result.times.total()};
+  if (ratio >= 0 && worst.wants(entry)) worst.add(detail_of(result, entry));
+  if (harness::is_red(result.verdict) && red.wants(entry)) red.add(detail_of(result, entry));
+  if (!result.drift.empty()) drift.push_back({result.line, result.suite, result.subject, result.drift});
+  cases.push_back(std::move(entry));
 }
 
 void Summary::finish(const harness::RunSummary& summary) {
@@ -117,13 +124,27 @@ void Summary::finish(const harness::RunSummary& summary) {
   std::sort(drift.begin(), drift.end(), by_line);
 }
 
+bool Summary::green() const {
+  const bool sections_green =
+      std::all_of(sections.begin(), sections.end(), [](const harness::Section& section) { return section.green; });
+  if (cases.empty() && !sections.empty()) return sections_green && outcome.errors.empty();
+  return outcome.green() && sections_green;
+}
+
 uint64_t Summary::red_cases() const {
   return static_cast<uint64_t>(
       std::count_if(cases.begin(), cases.end(), [](const CaseEntry& c) { return harness::is_red(c.verdict); }));
 }
 
 std::string Summary::headline() const {
-  if (cases.empty()) return outcome.errors.empty() ? "no case was run" : "the run itself failed";
+  const auto red_sections = static_cast<uint64_t>(
+      std::count_if(sections.begin(), sections.end(), [](const harness::Section& section) { return !section.green; }));
+  if (cases.empty()) {
+    if (!outcome.errors.empty()) return "the run itself failed";
+    if (sections.empty()) return "no case was run";
+    return fmt::format("{} {}, {} red", sections.size(), sections.size() == 1 ? "study" : "studies",
+                       red_sections == 0 ? "none" : format_count(red_sections));
+  }
   std::string out = fmt::format("{} {}", format_count(cases.size()), cases.size() == 1 ? "case" : "cases");
   if (const uint64_t red_count = red_cases(); red_count == 0) {
     out += ", none red";
@@ -137,6 +158,8 @@ std::string Summary::headline() const {
       separator = ", ";
     }
   }
+  if (red_sections != 0)
+    out += fmt::format("; {} {} red", red_sections, red_sections == 1 ? "study is" : "studies are");
   if (!outcome.errors.empty()) out += "; the run itself failed";
   return out;
 }

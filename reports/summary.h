@@ -32,6 +32,7 @@ struct QuantitySize {
 struct OptionCount {
   std::array<uint64_t, harness::kVerdicts> cases{};  // that set this value, by verdict
   std::array<uint64_t, harness::kVerdicts> acted{};  // of those, where it acted on the result
+  uint64_t covered() const;                          // of those, the ones that were judged and could have failed
 };
 
 struct CaseEntry {
@@ -48,17 +49,44 @@ struct CaseEntry {
 // Largest error / bound of one result; CaseEntry::kNone where nothing was compared.
 double largest_ratio(const harness::CaseResult& result);
 
-// Results in an order, of which only the first `capacity` are kept.
+// One quantity of one case.
+struct QuantityDetail {
+  harness::Quantity quantity{};
+  uint64_t elements = 0, outside = 0;
+  double max = 0;  // largest error / bound
+  harness::WorstElement worst;
+};
+
+// A case told at length.
+struct CaseDetail {
+  CaseEntry entry;
+  std::vector<QuantityDetail> quantities;  // in the order of the computation
+  std::vector<harness::CaseResult::OptionUse> options;
+  harness::CaseTimes times;
+};
+
+// Details in an order, of which only the first `capacity` are kept.
 class Selection {
  public:
-  using Before = bool (*)(const harness::CaseResult&, const harness::CaseResult&);
-  Selection(size_t capacity, Before before) : capacity_(capacity), kept_(before) {}
-  void offer(const harness::CaseResult& result);
+  using Before = bool (*)(const CaseEntry&, const CaseEntry&);
+  Selection(size_t capacity, Before before) : capacity_(capacity), kept_(Order{before}) {}
+  bool wants(const CaseEntry& entry) const;
+  void add(CaseDetail detail);  // one that is wanted
   const auto& kept() const { return kept_; }
 
  private:
+  struct Order {
+    Before before;
+    bool operator()(const CaseDetail& a, const CaseDetail& b) const { return before(a.entry, b.entry); }
+  };
   size_t capacity_;
-  std::multiset<harness::CaseResult, Before> kept_;
+  std::multiset<CaseDetail, Order> kept_;
+};
+
+// The drift of a recorded training.
+struct TrainingDrift {
+  std::string line, suite, subject;
+  std::vector<harness::DriftPoint> points;
 };
 
 class Summary {
@@ -69,6 +97,7 @@ class Summary {
   Summary();
   void begin(const harness::RunDescription& description, uint64_t planned_cases);
   void add(const harness::CaseResult& result);
+  void add(const harness::Section& section) { sections.push_back(section); }
   void finish(const harness::RunSummary& summary);  // sorts the cases by suite and line
 
   harness::RunDescription run;
@@ -80,8 +109,11 @@ class Summary {
   std::vector<CaseEntry> cases;
   Selection worst;
   Selection red;                           // error and fail before vacuous
-  std::vector<harness::CaseResult> drift;  // recorded trainings: only what names the case, and its drift
+  std::vector<TrainingDrift> drift;        // sorted as the cases
+  std::vector<harness::Section> sections;  // in the order of their arrival
 
+  // Cases and sections: neither red, and something was judged.
+  bool green() const;
   uint64_t red_cases() const;
   // "2,412 cases, none red", "2,412 cases, 3 red: 1 fail, 2 vacuous".
   std::string headline() const;

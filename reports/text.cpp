@@ -139,6 +139,15 @@ std::string case_command(std::string_view line) {
 
 std::string format_number(double value) { return fmt::format("{:.3g}", value == 0 ? 0.0 : value); }
 
+std::string format_cell(double value) {
+  const double size = std::fabs(value);
+  if (size >= 1e4 && size < 1e15) {  // "{:.4g}" would hide digits that people read
+    const std::string digits = format_count(static_cast<uint64_t>(std::llround(size)));
+    return value < 0 ? "-" + digits : digits;
+  }
+  return fmt::format("{:.4g}", value == 0 ? 0.0 : value);
+}
+
 std::string format_exact(double value) { return fmt::format("{}", value); }
 
 std::string format_count(uint64_t value) {

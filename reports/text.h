@@ -21,6 +21,7 @@ std::string markdown_text(std::string_view text);
 std::string case_command(std::string_view line);
 
 std::string format_number(double value);     // three significant digits, "inf", "-inf", "nan"
+std::string format_cell(double value);       // four significant digits, whole numbers whole: for tables
 std::string format_exact(double value);      // shortest text that reads back to the same value
 std::string format_count(uint64_t value);    // 1,234,567
 std::string format_seconds(double seconds);  // "830 ms", "12.3 s", "4 min 10 s"

@@ -92,6 +92,7 @@ TEST_F(ReportFolderTest, SampleOfEveryFeature) {
     report.on_case(result);
     ++summary.verdicts[static_cast<size_t>(result.verdict)];
   }
+  report.on_section(samples::study());
   summary.errors = {"trace 'tests/data/traces/x.safetensors': truncated at byte 1024, expected 4096"};
   report.end(summary);
   EXPECT_TRUE(fs::exists(folder / "report.html"));

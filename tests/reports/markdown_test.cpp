@@ -21,8 +21,18 @@ TEST(Markdown, SaysWhatIsRedAndHowToRepeatIt) {
   EXPECT_THAT(text, HasSubstr("plumbline case 'adafactor shape=1x5'"));
 }
 
+TEST(Markdown, ShowsTheTablesOfAStudy) {
+  Summary summary = samples::summarize(samples::mixed());
+  summary.add(samples::study());
+  const std::string text = write_markdown(summary);
+  EXPECT_THAT(text, HasSubstr("## Codecs"));
+  EXPECT_THAT(text, HasSubstr("| codec | encode (GB/s) | codes |\n|---|---:|---:|\n| al8 | 812.5 | 256 |"));
+}
+
 TEST(Markdown, KeepsItsTablesWhole) {
-  std::istringstream lines(write_markdown(samples::summarize(samples::mixed())));
+  Summary summary = samples::summarize(samples::mixed());
+  summary.add(samples::study());
+  std::istringstream lines(write_markdown(summary));
   int columns = 0;
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with('|')) {

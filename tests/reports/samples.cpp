@@ -94,6 +94,98 @@ CaseResult training(const std::string& line, double scale) {
   return result;
 }
 
+harness::Section study() {
+  using Kind = harness::Chart::Kind;
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  harness::Section section;
+  section.id = "codecs";
+  section.title = "Codecs & " + kHostile;
+  section.text = "What a codec makes of every value. " + kHostile;
+  section.tables.push_back(
+      {"Throughput " + kHostile,
+       {"codec", "encode (GB/s)", "codes"},
+       {{"al8", 812.5, int64_t{256}}, {kHostile, nan, int64_t{-1234567}}, {"log_u8", inf, int64_t{0}}}});
+  harness::Chart chart;
+  chart.id = "error";
+  chart.title = "Relative error by step";
+  chart.description = "Errors of al8 stay within the shaded interval.";
+  chart.kind = Kind::line;
+  chart.x = {"step", false};
+  chart.y = {"relative error", true};
+  for (const char* name : {"al8", "log_u8", "linear_u8"}) {
+    harness::Series& series = chart.series.emplace_back();
+    series.name = name;
+    for (int i = 0; i < 500; ++i) {
+      series.x.push_back(i);
+      series.y.push_back(i == 7 ? nan : i == 9 ? 0 : 1e-4 * double(chart.series.size()) * (1.2 + std::sin(i / 30.0)));
+      series.low.push_back(series.y.back() * 0.8);
+      series.high.push_back(series.y.back() * 1.25);
+    }
+  }
+  section.charts.push_back(chart);
+
+  chart = {"speed", "Speed by shape", "", Kind::scatter, {"elements", true}, {"time (us)", true}, {}};
+  for (const char* name : {"fused", "copy"}) {
+    harness::Series& series = chart.series.emplace_back();
+    series.name = name;
+    for (int i = 8; i < 28; ++i) {
+      series.x.push_back(std::exp2(i));
+      series.y.push_back(3 + std::exp2(i) * (name[0] == 'f' ? 2e-5 : 1e-5));
+      series.labels.push_back(fmt::format("2^{} elements", i));
+    }
+  }
+  section.charts.push_back(chart);
+
+  chart = {"codes",         "Code usage",     "Every code is used.",        Kind::bar,
+           {"code", false}, {"share", false}, {{"al8", {}, {}, {}, {}, {}}}};
+  for (int code = 0; code < 256; ++code) {
+    chart.series[0].x.push_back(code);
+    chart.series[0].y.push_back(std::exp(-std::pow((code - 128) / 40.0, 2)) / 70);
+  }
+  section.charts.push_back(chart);
+
+  chart = {"ulp", "Distance in ulp", "", Kind::bar, {"ulp", false}, {"arguments", true}, {}};
+  for (const char* name : {"log2", "exp2"})
+    chart.series.push_back({name, {}, {3e9, 1.1e9, 2e5, 0}, {}, {}, {"0", "1", "2", "3"}});
+  section.charts.push_back(chart);
+
+  chart = {"kernels",
+           "Time of kernels",
+           "",
+           Kind::bar,
+           {"kernel", false},
+           {"time (us)", false},
+           {{"time", {}, {}, {}, {}, {}}}};
+  for (int i = 0; i < 9; ++i) {
+    chart.series[0].labels.push_back(fmt::format("a_kernel_with_a_long_name_{}", i));
+    chart.series[0].y.push_back(10 + 3 * i);
+    chart.series[0].low.push_back(9 + 3 * i);
+    chart.series[0].high.push_back(12 + 3 * i);
+  }
+  section.charts.push_back(chart);
+
+  chart = {"kills",
+           "Kill matrix",
+           "Cases until a property kills a mutant.",
+           Kind::heatmap,
+           {"property", false},
+           {"cases", false},
+           {}};
+  for (int mutant = 0; mutant < 12; ++mutant) {
+    harness::Series& row = chart.series.emplace_back();
+    row.name = fmt::format("mutant {}", mutant);
+    for (int property = 0; property < 10; ++property) {
+      row.labels.push_back(property == 3 ? kHostile : fmt::format("property {}", property));
+      row.y.push_back((mutant * 7 + property * 3) % 5 == 0 ? (mutant + 1) * (property + 1) : property == 5 ? nan : 0);
+    }
+  }
+  section.charts.push_back(chart);
+  chart = {
+      "none", "Nothing finite", "", Kind::line, {"x", false}, {"y", true}, {{"a", {1, 2}, {nan, inf}, {}, {}, {}}}};
+  section.charts.push_back(chart);
+  return section;
+}
+
 std::vector<CaseResult> mixed() {
   std::vector<CaseResult> out;
   for (uint64_t seed = 0; seed < 40; ++seed) out.push_back(passing(seed));

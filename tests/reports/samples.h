@@ -21,6 +21,9 @@ harness::CaseResult with_verdict(harness::Verdict verdict, const std::string& li
 // A recorded training of 24 steps with drift in every drift quantity.
 harness::CaseResult training(const std::string& line, double scale);
 
+// Every kind of chart and cell, hostile strings, values that cannot be drawn.
+harness::Section study();
+
 // All verdicts, two trainings, hostile strings.
 std::vector<harness::CaseResult> mixed();
 Summary summarize(const std::vector<harness::CaseResult>& results);

@@ -84,7 +84,12 @@ TEST(Summary, DoesNotDependOnTheOrderOfCases) {
   const auto backward = samples::summarize(results);
   const auto lines = [](const auto& list) {
     std::vector<std::string> out;
-    for (const auto& c : list) out.push_back(c.line);
+    for (const auto& c : list) {
+      if constexpr (requires { c.entry; })
+        out.push_back(c.entry.line);
+      else
+        out.push_back(c.line);
+    }
     return out;
   };
   EXPECT_EQ(lines(forward.cases), lines(backward.cases));
@@ -105,9 +110,9 @@ TEST(Summary, KeepsTheWorstCasesInOrderAndNoMore) {
   results.push_back(samples::with_verdict(Verdict::pass, "nothing compared"));
   const auto s = samples::summarize(results);
   ASSERT_EQ(s.worst.kept().size(), Summary::kWorst);
-  EXPECT_EQ(s.worst.kept().begin()->line, "not a number");
-  EXPECT_EQ(largest_ratio(*std::next(s.worst.kept().begin())), 0.499);
-  EXPECT_EQ(largest_ratio(*s.worst.kept().rbegin()), 0.481);
+  EXPECT_EQ(s.worst.kept().begin()->entry.line, "not a number");
+  EXPECT_EQ(std::next(s.worst.kept().begin())->entry.ratio, 0.499);
+  EXPECT_EQ(s.worst.kept().rbegin()->entry.ratio, 0.481);
 }
 
 TEST(Summary, ListsErrorsAndFailuresBeforeVacuousCases) {
@@ -119,8 +124,8 @@ TEST(Summary, ListsErrorsAndFailuresBeforeVacuousCases) {
   results.push_back(samples::with_verdict(Verdict::error, "an error"));
   const auto s = samples::summarize(results);
   EXPECT_EQ(s.red.kept().size(), Summary::kDetailed);
-  EXPECT_EQ(s.red.kept().begin()->line, "an error");
-  EXPECT_EQ(std::next(s.red.kept().begin())->line, "a failure");
+  EXPECT_EQ(s.red.kept().begin()->entry.line, "an error");
+  EXPECT_EQ(std::next(s.red.kept().begin())->entry.line, "a failure");
   EXPECT_EQ(s.red_cases(), Summary::kDetailed + 2);
   EXPECT_EQ(s.cases.size(), Summary::kDetailed + 2);
 }
@@ -146,6 +151,24 @@ TEST(Summary, SaysInOneSentenceWhatCameOut) {
   EXPECT_EQ(s.headline(), "2 cases, 1 red: 1 fail");
   s.outcome.errors = {"out of memory"};
   EXPECT_EQ(s.headline(), "2 cases, 1 red: 1 fail; the run itself failed");
+}
+
+TEST(Summary, IsRedWhereAStudyIsAndJudgesByStudiesAloneWhereThereIsNoCase) {
+  const auto with_section = [](std::vector<CaseResult> results, bool green) {
+    harness::Section section;
+    section.id = "codecs";
+    section.green = green;
+    Summary s = samples::summarize(results);
+    s.add(section);
+    return s;
+  };
+  EXPECT_TRUE(with_section({}, true).green());
+  EXPECT_EQ(with_section({}, true).headline(), "1 study, none red");
+  EXPECT_FALSE(with_section({}, false).green());
+  EXPECT_FALSE(samples::summarize({}).green());
+  EXPECT_TRUE(with_section({with_ratio("a", 1, 0.5)}, true).green());
+  EXPECT_FALSE(with_section({with_ratio("a", 1, 0.5)}, false).green());
+  EXPECT_EQ(with_section({with_ratio("a", 1, 0.5)}, false).headline(), "1 case, none red; 1 study is red");
 }
 
 }  // namespace

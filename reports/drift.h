@@ -1,6 +1,5 @@
-// One drift curve of a recorded training as inline SVG, styled by the page: steps across, a logarithmic scale up.
+// Drift of a recorded training, one curve a quantity.
 #pragma once
-#include <string>
 #include <vector>
 
 #include "harness/result.h"
@@ -14,8 +13,5 @@ struct DriftSeries {
 
 // The series of one result, in the order of the quantities.
 std::vector<DriftSeries> split_drift(const std::vector<harness::DriftPoint>& points);
-
-// Curves of class "drift", "quantization" and "bound". Zeros and values that are not finite leave gaps.
-std::string plot_drift(const DriftSeries& series);
 
 }  // namespace plumbline::reports
