@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "harness/case.h"
+#include "harness/command.h"
 #include "harness/conformance.h"
 #include "harness/error.h"
 #include "harness/machine.h"
@@ -81,9 +82,9 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   for (const auto& listener : owned) listeners.push_back(listener.get());
 
   const auto twin = twin_of(subject);
-  const RunSummary summary = run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads});
+  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads});
   if (!o.quiet) fmt::print("{}", summary_text.text());
-  return summary.green() ? 0 : kRed;
+  return summary_text.green() ? 0 : kRed;
 }
 
 SuiteSize parse_size(const std::string& name) {
@@ -141,6 +142,13 @@ int program(int argc, char** argv) {
       app.add_subcommand("conformance", "compare the reference with recorded runs of public optimizers");
   conformance->add_option("traces", traces, "trace files, or folders of them")->required();
 
+  std::vector<std::pair<const CLI::App*, std::function<int(const std::string&)>>> registered;
+  registered.reserve(commands().size());
+  for (const Command& command : commands()) {
+    CLI::App* added = app.add_subcommand(command.name, command.help);
+    registered.emplace_back(added, command.make(*added));
+  }
+
   if (argc > 1 && argv[1][0] != '-') {
     std::vector<std::string> known;
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
@@ -155,6 +163,8 @@ int program(int argc, char** argv) {
     throw InputError(e.what());
   }
 
+  for (const auto& [added, run] : registered)
+    if (added->parsed()) return run(command_line(argc, argv));
   if (conformance->parsed()) {
     std::vector<ConformanceRow> rows;
     for (const auto& file : trace_files(traces)) rows.push_back(check_conformance(Trace::read(file)));

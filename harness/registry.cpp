@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/command.h"
+
 namespace plumbline::harness {
 namespace {
 
@@ -25,8 +27,10 @@ void insert_by_name(Entry entry) {
 
 const std::vector<ReportWriter>& report_writers() { return entries<ReportWriter>(); }
 const std::vector<CaseSource>& case_sources() { return entries<CaseSource>(); }
+const std::vector<Command>& commands() { return entries<Command>(); }
 
 RegisterReportWriter::RegisterReportWriter(ReportWriter writer) { insert_by_name(std::move(writer)); }
 RegisterCaseSource::RegisterCaseSource(CaseSource source) { insert_by_name(std::move(source)); }
+RegisterCommand::RegisterCommand(Command command) { insert_by_name(std::move(command)); }
 
 }  // namespace plumbline::harness

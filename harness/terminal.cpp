@@ -8,7 +8,7 @@
 namespace plumbline::harness {
 namespace {
 
-constexpr size_t kRedShown = 3;
+constexpr size_t kRedShown = 3, kStudiesShown = 6;
 
 std::string clock_text(double seconds) { return fmt::format("{}:{:02}", int(seconds) / 60, int(seconds) % 60); }
 
@@ -57,10 +57,10 @@ void TerminalSummary::on_case(const CaseResult& result) {
     red_.push_back({to_string(result.verdict), result.line, result.reason});
 }
 
-void TerminalSummary::end(const RunSummary& summary) {
+void TerminalSummary::on_section(const Section& section) { studies_.push_back({section.title, section.green}); }
+
+void TerminalSummary::describe_cases(const RunSummary& summary) {
   auto line = [&](const std::string& text) { text_ += text + "\n"; };
-  line(fmt::format("plumbline {} ({})  subject {}{}  suite {}  seed {}", run_.version, run_.commit, run_.subject,
-                   run_.gpu.empty() ? "" : " on " + run_.gpu, run_.suite, run_.seed));
   std::string suites;
   for (const auto& [name, count] : suites_) suites += fmt::format("{}{} {}", suites.empty() ? "" : ", ", count, name);
   line(fmt::format("cases      {} ({}), {:.3g} element-steps, local and global, {:.1f} s", summary.cases(), suites,
@@ -93,13 +93,28 @@ void TerminalSummary::end(const RunSummary& summary) {
   line(fmt::format("time       inputs {:.0f}%, reference {:.0f}%, bounds {:.0f}%, subject {:.0f}%, comparison {:.0f}%",
                    100 * times_.generate / total, 100 * times_.reference / total, 100 * times_.contract / total,
                    100 * times_.subject / total, 100 * times_.compare / total));
+}
+
+void TerminalSummary::end(const RunSummary& summary) {
+  auto line = [&](const std::string& text) { text_ += text + "\n"; };
+  line(fmt::format("plumbline {} ({})  subject {}{}  suite {}  seed {}", run_.version, run_.commit, run_.subject,
+                   run_.gpu.empty() ? "" : " on " + run_.gpu, run_.suite, run_.seed));
+  const uint64_t cases = summary.cases();
+  if (cases > 0 || studies_.empty()) describe_cases(summary);
+  const bool studies_green =
+      std::all_of(studies_.begin(), studies_.end(), [](const Study& study) { return study.green; });
+  green_ = studies_green && (cases == 0 && !studies_.empty() ? summary.errors.empty() : summary.green());
+  for (size_t i = 0; i < std::min(studies_.size(), kStudiesShown); ++i)
+    line(fmt::format("{:<10} {}", studies_[i].green ? "study" : "red study", studies_[i].title));
+  if (studies_.size() > kStudiesShown)
+    line(fmt::format("           and {} more studies", studies_.size() - kStudiesShown));
   for (const Red& red : red_) {
     line(fmt::format("{:<10} {}", red.verdict, red.reason));
     line(fmt::format("           plumbline case '{}' --subject {}", red.line, run_.subject));
   }
   for (const std::string& error : summary.errors) line("suite      " + error);
   if (!report_path_.empty()) line("report     " + report_path_);
-  line(summary.green() ? "green" : "red");
+  line(green_ ? "green" : "red");
 }
 
 std::string describe_case(const CaseResult& result) {

@@ -26,16 +26,19 @@ class ProgressLine final : public Listener {
   std::chrono::steady_clock::time_point start_, last_;
 };
 
-// A summary of some ten lines.
+// A summary of some ten lines; of a red run not more than 25.
 class TerminalSummary final : public Listener {
  public:
   explicit TerminalSummary(std::string report_path) : report_path_(std::move(report_path)) {}
   void begin(const RunDescription& run, uint64_t planned_cases) override;
   void on_case(const CaseResult& result) override;
+  void on_section(const Section& section) override;
   void end(const RunSummary& summary) override;
   const std::string& text() const { return text_; }
+  bool green() const { return green_; }  // of the run, its studies included
 
  private:
+  void describe_cases(const RunSummary& summary);
   struct Largest {
     double ratio = -1;
     uint64_t elements = 0;
@@ -48,6 +51,12 @@ class TerminalSummary final : public Listener {
     std::string verdict, line, reason;
   };
   std::vector<Red> red_;  // the first few
+  struct Study {
+    std::string title;
+    bool green = true;
+  };
+  std::vector<Study> studies_;
+  bool green_ = false;
   double element_steps_ = 0;
   CaseTimes times_;
 };

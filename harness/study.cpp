@@ -1,0 +1,74 @@
+#include "harness/study.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "harness/machine.h"
+#include "harness/registry.h"
+#include "harness/terminal.h"
+
+namespace plumbline::harness {
+namespace {
+
+// Passes every call on to several.
+class Fan final : public Listener {
+ public:
+  explicit Fan(std::vector<std::unique_ptr<Listener>> to) : to_(std::move(to)) {}
+  void begin(const RunDescription& run, uint64_t planned) override {
+    for (const auto& one : to_) one->begin(run, planned);
+  }
+  void on_case(const CaseResult& result) override {
+    for (const auto& one : to_) one->on_case(result);
+  }
+  void on_section(const Section& section) override {
+    green_ = green_ && section.green;
+    ++sections_;
+    for (const auto& one : to_) one->on_section(section);
+  }
+  void end(const RunSummary& summary) override {
+    for (const auto& one : to_) one->end(summary);
+  }
+  bool green() const { return green_ && sections_ > 0; }
+
+ private:
+  std::vector<std::unique_ptr<Listener>> to_;
+  bool green_ = true;
+  int sections_ = 0;
+};
+
+}  // namespace
+
+void add_study_options(CLI::App& app, StudyOptions& options) {
+  app.add_option("--report", options.report, "folder for the reports")->capture_default_str();
+  app.add_flag("--quiet", options.quiet, "no summary");
+}
+
+int report_study(const std::string& name, const std::string& subject, const std::string& line,
+                 const StudyOptions& options, const std::function<void(Listener& report)>& study) {
+  const auto start = std::chrono::steady_clock::now();
+  RunDescription run = describe_machine(subject);
+  run.command = line;
+  run.subject = subject;
+  run.suite = name;
+  run.seed = options.seed;
+  std::vector<std::unique_ptr<Listener>> to;
+  for (const ReportWriter& writer : report_writers()) to.push_back(writer.make(options.report));
+  auto terminal = std::make_unique<TerminalSummary>(options.report + "/report.html");
+  const TerminalSummary& text = *terminal;
+  to.push_back(std::move(terminal));
+  Fan fan(std::move(to));
+  fan.begin(run, 0);
+  study(fan);
+  RunSummary summary;
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fan.end(summary);
+  if (!options.quiet) fmt::print("{}", text.text());
+  return fan.green() ? 0 : 1;
+}
+
+}  // namespace plumbline::harness

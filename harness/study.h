@@ -1,0 +1,29 @@
+// A study: a command that brings tables and charts instead of cases, and reports them like any run.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "harness/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace plumbline::harness {
+
+struct StudyOptions {
+  std::string report = "plumbline-report";  // folder
+  bool quiet = false;                       // no summary
+  uint64_t seed = 1;
+};
+
+// --report and --quiet.
+void add_study_options(CLI::App& app, StudyOptions& options);
+
+// Hands the listeners that report a run to `study`, which calls on_section (also from several calls, in the order in
+// which they are to be shown). `name` becomes the run's suite; `line` is the command line. What `study` throws passes
+// through, and nothing is written then. Exit code: 0 when every section is green, 1 otherwise.
+int report_study(const std::string& name, const std::string& subject, const std::string& line,
+                 const StudyOptions& options, const std::function<void(Listener& report)>& study);
+
+}  // namespace plumbline::harness
