@@ -60,7 +60,7 @@ DataSource::DataSource(const Problem& problem) : problem_(problem) {
   for (int64_t t = 1; t <= std::min(problem.steps, trace_->steps()); ++t)
     if (!trace_->has(fmt::format("grad/{}@{}", info.name, t)))
       throw InputError(fmt::format("{}: grad/{}@{} is missing", trace_->file(), info.name, t));
-  if (problem.steps > trace_->steps())
+  if (problem.steps > trace_->steps() && !problem.data.repeat)
     throw InputError(
         fmt::format("{}: holds {} steps: the case asks for {}", trace_->file(), trace_->steps(), problem.steps));
 }
@@ -88,7 +88,7 @@ void DataSource::gradient(int64_t step, Realized& out) const {
   thread_local std::vector<double> values;
   values.resize(n);
   if (trace_) {
-    const reference::Tensor g = trace_->gradient(problem_.data.tensor, step);
+    const reference::Tensor g = trace_->gradient(problem_.data.tensor, (step - 1) % trace_->steps() + 1);
     std::copy(g.data.begin(), g.data.end(), values.begin());
   } else {
     generate(step, values);

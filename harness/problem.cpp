@@ -63,7 +63,8 @@ void check_block(int block) {
 }
 
 const char* known_words() {
-  return "shape, param, grad, storage, block, min_quantized_size, parameter_norm, data, init, trace, tensor, steps, "
+  return "shape, param, grad, storage, block, min_quantized_size, parameter_norm, data, init, trace, tensor, repeat, "
+         "steps, "
          "seed, focus";
 }
 
@@ -96,6 +97,9 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
     p.data.trace = value;
   } else if (name == "tensor") {
     p.data.tensor = value;
+  } else if (name == "repeat") {
+    if (value != "true" && value != "false") throw InputError(fmt::format("repeat={}: expected true or false", value));
+    p.data.repeat = value == "true";
   } else if (name == "steps") {
     p.steps = parse_integer<int64_t>(name, value, 1, 1'000'000);
   } else if (name == "seed") {
@@ -154,6 +158,7 @@ std::string to_string(const Problem& p) {
     line += fmt::format(" data={}:{} init={}", to_string(p.data.regime), p.data.exponent, p.data.parameter_exponent);
   } else {
     line += fmt::format(" trace={} tensor={}", p.data.trace, p.data.tensor);
+    add(p.data.repeat, "repeat", "true");
   }
   if (!p.focus.empty()) {
     std::vector<const char*> names;
@@ -194,6 +199,7 @@ void validate(const Problem& p) {
   if (p.parameter == DType::float64 || p.gradient == DType::float64)
     throw InputError("param, grad: expected f32, bf16 or f16 (f64 is for traces of third parties)");
   if (p.data.trace.empty() != p.data.tensor.empty()) throw InputError("trace and tensor: expected both or neither");
+  if (p.data.repeat && p.data.trace.empty()) throw InputError("repeat: expected with a trace");
   if (p.data.trace.empty() && p.data.regime == Regime::spike && p.steps < 2)
     throw InputError("data=spike: expected steps >= 2, the spike is in the second");
   if (p.options.beta2 && p.options.beta2_decay != Options{}.beta2_decay)

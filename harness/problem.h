@@ -42,6 +42,7 @@ struct Data {
   int parameter_exponent = -4;  // initial parameters are about 2^parameter_exponent; one in sixteen is 0
   std::string trace;            // path of a trace file; empty: generated
   std::string tensor;           // its tensor
+  bool repeat = false;          // when the recording ends, its gradients begin again
   bool operator==(const Data&) const = default;
 };
 

@@ -16,14 +16,14 @@ Flags even_grid_freezes(const Vector& stored, const Vector& sample, const Vector
   return (sample - stored).abs() < spacing / (2 * weight);
 }
 
-void StalenessMeter::step(int64_t t, double weight, const Vector& exact, const Vector& stored, const Flags& predicted) {
+void StalenessMeter::step(int64_t t, double weight, const Vector& exact, const Vector& stored, const Flags& kept,
+                          const Flags& predicted) {
   const auto n = double(stored.size());
   if (t <= last_) {
-    frozen_ += double((stored == previous_).count()) / n;
+    frozen_ += double(kept.count()) / n;
     predicted_ += double(predicted.count()) / n;
     standing_ = standing_ && predicted;
   }
-  previous_ = stored;
   if (t < last_) return;
   if (t == last_) {
     const Vector moved = (exact - exact_).abs();

@@ -26,7 +26,7 @@ struct StalenessWindow {
   int64_t moving = 0;           // values whose exact average moved: what the shares of the window are of
   double stale = 0;             // moved, decoded, by less than half of what the exact average did
   double predicted_stale = 0;   // predicted to stand still in every step of the window
-  double frozen = 0;            // share of all (value, step) whose stored value did not change
+  double frozen = 0;            // share of all (value, step) whose code did not change
   double predicted_frozen = 0;  // the same, predicted
 };
 
@@ -34,15 +34,14 @@ struct StalenessWindow {
 class StalenessMeter {
  public:
   // After step t, in which the new sample had weight w: the average of a free-running reference without storage
-  // rounding, what the subject has stored (decoded), and which values were predicted to keep their code.
+  // rounding, what the subject has stored (decoded), which values kept their code and which were predicted to.
   void step(int64_t t, double weight, const reference::Vector& exact, const reference::Vector& stored,
-            const Flags& predicted);
+            const Flags& kept, const Flags& predicted);
   const std::vector<StalenessWindow>& windows() const { return windows_; }  // finished ones
 
  private:
   int64_t first_ = 0, last_ = -1;
   reference::Vector exact_, stored_;  // at the window's start
-  reference::Vector previous_;        // stored after the step before
   Flags standing_;                    // predicted to have stood still since the window's start
   double frozen_ = 0, predicted_ = 0;
   std::vector<StalenessWindow> windows_;

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "harness/case.h"
 #include "harness/data.h"
 #include "harness/error.h"
 #include "harness/trace.h"
@@ -133,9 +134,8 @@ std::vector<OpenLoopRun> run_open_loop(const std::string& trace_name, std::span<
     problem.steps = steps;
     run.label = variant.label;
     run.tensor = tensor.name;
-    const auto metered = make_metered(subject, [&](const Problem&, std::vector<SlotStaleness> found) {
-      run.staleness = std::move(found);
-    });
+    const auto metered = make_metered(
+        subject, [&](const Problem&, std::vector<SlotStaleness> found) { run.staleness = std::move(found); });
     run.result = run_case(problem, *metered, {"drift", true, nullptr});
     if (done) {
       const std::lock_guard lock(mutex);
@@ -153,8 +153,10 @@ Section describe_open_loop(const std::string& trace, int64_t steps, std::span<co
       "Drift: distance of the subject's state from a reference in double that runs on without storage rounding, "
       "relative to the reference. The ledger splits it into what storing did (quantization) and what rounding may have "
       "done; only the second has a bound, and error/bound says how near to it the run came. Stale: values that moved "
-      "by less than half of what the exact average did within ceil(1/w) steps. Frozen: stored values that one step "
-      "left as they were. Predictions follow from the codec and the samples alone.";
+      "by less than half of what the exact average did within ceil(1/w) steps. Frozen: codes that one step left as "
+      "they "
+      "were. The predictions hold the scales of the blocks still: where scales follow the largest and the smallest "
+      "value of a moving block, codes and decoded values move with them.";
   Table table{"Worst tensor of each storage and slot, at the last step",
               {"storage", "slot", "tensor", "drift", "quantization part", "rounding: error/bound", "stale",
                "stale, predicted", "frozen per step", "frozen, predicted"},
@@ -214,8 +216,8 @@ Section describe_open_loop(const std::string& trace, int64_t steps, std::span<co
           if (run.label == label && slot.predicted) {
             series.x.push_back(w.predicted_frozen);
             series.y.push_back(w.frozen);
-            series.labels.push_back(fmt::format("{} {}, steps {} to {}", run.tensor, slot_name(drift_of(slot.slot)),
-                                                w.first + 1, w.last));
+            series.labels.push_back(
+                fmt::format("{} {}, steps {} to {}", run.tensor, slot_name(drift_of(slot.slot)), w.first + 1, w.last));
           }
     if (!series.x.empty()) frozen.series.push_back(std::move(series));
   }

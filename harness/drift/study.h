@@ -1,5 +1,6 @@
-// The study behind `plumbline drift`: what storing a moving average in few bits does to it, and to a training, over many
-// steps. Open loop: recorded gradients, every step judged and its drift split by the ledger. Closed loop: closed_loop.h.
+// The study behind `plumbline drift`: what storing a moving average in few bits does to it, and to a training, over
+// many steps. Open loop: recorded gradients, every step judged and its drift split by the ledger. Closed loop:
+// closed_loop.h.
 #pragma once
 #include <cstdint>
 #include <functional>

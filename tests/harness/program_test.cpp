@@ -202,5 +202,19 @@ TEST_F(Program, SkipsWhatTheBudgetDoesNotReachAndIsNotGreenThen) {
   EXPECT_THAT(ended.out, HasSubstr("pass 0"));
 }
 
+TEST_F(Program, DriftReportsBothLoopsAndRefusesWhatItDoesNotKnow) {
+  expect_refused("drift --storage al7", "storage=al7");
+  expect_refused("drift --closed mnist", "training 'mnist'");
+  expect_refused("drift --trace nowhere", "nowhere");
+  expect_refused("drift --steps 0", "--steps");
+  expect_refused("drift 'beta2=2'", "beta2");
+  const Ended ended = run("drift --steps 30 --storage al8,fp32 --closed quadratic --closed-steps 20 --seeds 2");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_THAT(ended.out, HasSubstr("Drift over 30 steps"));
+  EXPECT_THAT(ended.out, HasSubstr("Closed loop: quadratic, 20 steps, 2 seeds"));
+  EXPECT_TRUE(fs::exists(folder_ / "work/plumbline-report/report.html"));
+}
+
 }  // namespace
 }  // namespace plumbline::harness

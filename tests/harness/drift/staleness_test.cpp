@@ -27,8 +27,9 @@ TEST(Staleness, AFrozenAverageIsStaleAndPredictedToBe) {
     const Flags predicted = log_grid_freezes(stored, sample, Vector::Constant(10, grid.octaves), kWeight);
     exact = (1 - kWeight) * exact + kWeight * sample;
     const Vector now = (1 - kWeight) * stored + kWeight * sample;
+    const Vector before = stored;
     for (int i = 0; i < 10; ++i) stored[i] = grid(now[i]);
-    meter.step(t, kWeight, exact, stored, predicted);
+    meter.step(t, kWeight, exact, stored, stored == before, predicted);
   }
   ASSERT_EQ(meter.windows().size(), 1u);
   const StalenessWindow& w = meter.windows()[0];
@@ -46,7 +47,7 @@ TEST(Staleness, AnAverageWithoutStorageRoundingIsNeverStale) {
   Vector exact = Vector::Constant(4, 1.0);
   for (int64_t t = 1; t <= 40; ++t) {
     exact *= 1.01;
-    meter.step(t, 0.25, exact, exact, Flags::Constant(4, false));
+    meter.step(t, 0.25, exact, exact, Flags::Constant(4, false), Flags::Constant(4, false));
   }
   ASSERT_GE(meter.windows().size(), 9u);
   for (const StalenessWindow& w : meter.windows()) {
