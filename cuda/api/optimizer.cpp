@@ -15,7 +15,7 @@
 namespace plumbline {
 namespace {
 
-constexpr std::string_view kParameterNorm = "parameter_norm";
+constexpr std::string_view kParameterNorm = "parameter_norm", kPreviousNorm = "previous_norm";
 constexpr int64_t kLastStep = int64_t(1) << 31;
 
 size_t element_bytes(Type type) { return type == Type::float32 ? 4 : 2; }
@@ -50,6 +50,7 @@ class Optimizer::Impl {
 
   void step(std::span<const TensorPointers> pointers, Stream stream);
   void set_lr(double lr, Stream stream, int group);
+  void set_gradient_multiplier(float multiplier, Stream stream);
   const TensorPlan& tensor(int index) const;
   core::TensorClock clock(const TensorPlan& t, Stream stream) const {
     return load<core::TensorClock>(ArenaKind::state, t.clock, stream);
@@ -123,8 +124,33 @@ void Optimizer::Impl::set_lr(double lr, Stream stream, int group) {
   options = changed;
 }
 
+void Optimizer::Impl::set_gradient_multiplier(float multiplier, Stream stream) {
+  if (!(multiplier > 0.0f && multiplier <= std::numeric_limits<float>::max()))
+    throw OptionError(fmt::format("gradient multiplier: {}, expected positive and finite", multiplier));
+  engine_->set_multiplier(multiplier, stream);
+}
+
+namespace {
+
+RawSlot raw_norm(std::string_view name, double value) {
+  RawSlot raw;
+  raw.name = name;
+  raw.count = raw.matrix = raw.row = 1;
+  raw.values.resize(sizeof value);
+  std::memcpy(raw.values.data(), &value, sizeof value);
+  return raw;
+}
+double norm_of(const RawSlot& raw) {
+  double value = 0;
+  std::memcpy(&value, raw.values.data(), sizeof value);
+  return value;
+}
+
+}  // namespace
+
 std::vector<RawSlot> Optimizer::Impl::export_raw(int index, Stream stream) const {
   const TensorPlan& t = tensor(index);
+  const core::TensorClock now = clock(t, stream);
   std::vector<RawSlot> slots;
   for (int kind = 0; kind < kSlots; ++kind) {
     const SlotPlan& slot = t.slot[kind];
@@ -132,24 +158,20 @@ std::vector<RawSlot> Optimizer::Impl::export_raw(int index, Stream stream) const
     RawSlot raw;
     raw.name = slot_name(SlotKind(kind));
     raw.storage = slot.storage;
+    raw.rounding = slot.rounding;
+    raw.writes = now.writes;
     raw.count = slot.count;
     raw.matrix = slot.matrix;
+    raw.row = slot.row;
     raw.block = slot.block;
-    raw.values.resize(size_t(slot.count) * (core::is_quantized(slot.storage) ? sizeof(uint8_t) : sizeof(float)));
+    raw.values.resize(size_t(t.slices * slot.rows() * slot.row_bytes));
     engine_->read(ArenaKind::state, size_t(slot.values), raw.values, stream);
     raw.scales =
         load_floats(ArenaKind::state, slot.scales, t.slices * slot.blocks * core::scale_words(slot.storage), stream);
     slots.push_back(std::move(raw));
   }
-  if (t.hyper.carried) {
-    RawSlot raw;
-    raw.name = kParameterNorm;
-    raw.count = raw.matrix = 1;
-    const double sum = clock(t, stream).parameter_sum;
-    raw.values.resize(sizeof sum);
-    std::memcpy(raw.values.data(), &sum, sizeof sum);
-    slots.push_back(std::move(raw));
-  }
+  if (t.hyper.carried) slots.push_back(raw_norm(kParameterNorm, now.parameter_sum));
+  if (t.hyper.limiter) slots.push_back(raw_norm(kPreviousNorm, now.previous_norm));
   return slots;
 }
 
@@ -162,22 +184,28 @@ const RawSlot& Optimizer::Impl::checked_slot(int index, const RawSlot& wanted,
     if (got != expected) reject(index, fmt::format("slot '{}': {} {}, expected {}", wanted.name, what, got, expected));
   };
   same("storage", int64_t(found->storage), int64_t(wanted.storage));
+  same("rounding", int64_t(found->rounding), int64_t(wanted.rounding));
   same("count", found->count, wanted.count);
   same("values per matrix", found->matrix, wanted.matrix);
+  same("values per row", found->row, wanted.row);
   same("block", found->block, wanted.block);
   same("bytes of values", int64_t(found->values.size()), int64_t(wanted.values.size()));
   same("scales", int64_t(found->scales.size()), int64_t(wanted.scales.size()));
   const int words = core::scale_words(found->storage);
   for (size_t i = 0; i < found->scales.size(); i += size_t(words)) {
     const float lo = found->scales[i], r = found->scales[i + size_t(words) - 1];
-    // logarithms lie in [-126, 126], and lo = hi - 1 may reach -127
-    const bool good = std::isnan(lo) || (core::is_log(found->storage) ? lo >= -127.0f && r > 0.0f && lo + r <= 127.0f
-                                                                      : lo >= core::kLinearFloor && std::isfinite(lo));
+    // logarithms lie in [-126, 126], and lo = hi - 1 may reach -127; momentum that was never written has a scale of 0
+    const bool fresh = core::is_uniform(found->storage) && lo == 0.0f;
+    const bool good = std::isnan(lo) || fresh ||
+                      (core::is_log(found->storage) ? lo >= -127.0f && r > 0.0f && lo + r <= 127.0f
+                                                    : lo >= core::kLinearFloor && std::isfinite(lo));
     if (!good) {
       reject(index, fmt::format("slot '{}': block {} has scale ({}, {}), expected one that encoding makes", wanted.name,
                                 i / size_t(words), lo, r));
     }
   }
+  if (wanted.name == kPreviousNorm && norm_of(*found) < 0.0)
+    reject(index, fmt::format("slot '{}': {}, expected >= 0", wanted.name, norm_of(*found)));
   return *found;
 }
 
@@ -189,12 +217,20 @@ void Optimizer::Impl::import_raw(int index, int64_t steps_taken, const std::vect
   std::vector<RawSlot> wanted = export_raw(index, stream);
   if (slots.size() != wanted.size()) reject(index, fmt::format("{} slots, expected {}", slots.size(), wanted.size()));
   for (RawSlot& slot : wanted) slot = checked_slot(index, slot, slots);
-  core::TensorClock clock = {steps_taken, 0.0};
+  core::TensorClock clock = {};
+  clock.t = steps_taken;
+  clock.writes = wanted.front().writes;
   for (const RawSlot& raw : wanted) {
     if (raw.name == kParameterNorm) {
-      std::memcpy(&clock.parameter_sum, raw.values.data(), sizeof clock.parameter_sum);
-      continue;
+      clock.parameter_sum = norm_of(raw);
+    } else if (raw.name == kPreviousNorm) {
+      clock.previous_norm = core::canonical(norm_of(raw));
+    } else if (raw.writes != clock.writes) {
+      reject(index, fmt::format("slot '{}': {} writes, expected {} as of slot '{}'", raw.name, raw.writes, clock.writes,
+                                wanted.front().name));
     }
+  }
+  for (const RawSlot& raw : wanted) {
     for (int kind = 0; kind < kSlots; ++kind) {
       if (slot_name(SlotKind(kind)) != raw.name) continue;
       engine_->write_state(size_t(t.slot[kind].values), raw.values, stream);
@@ -207,26 +243,31 @@ void Optimizer::Impl::import_raw(int index, int64_t steps_taken, const std::vect
 
 std::vector<float> Optimizer::Impl::export_decoded(int index, std::string_view name, Stream stream) const {
   const TensorPlan& t = tensor(index);
-  for (RawSlot& raw : export_raw(index, stream)) {
-    if (raw.name != name || name == kParameterNorm) continue;
+  std::string known;
+  for (int kind = 0; kind < kSlots; ++kind) {
+    SlotPlan slot = t.slot[kind];
+    if (slot.count == 0) continue;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", slot_name(SlotKind(kind)));
+    if (slot_name(SlotKind(kind)) != name) continue;
     // decode from a copy that holds this slot alone
-    const auto codes = int64_t(core::ceil_div(int64_t(raw.values.size()), sizeof(float)) * int64_t(sizeof(float)));
-    std::vector<std::byte> copy(size_t(codes) + raw.scales.size() * sizeof(float));
-    std::copy(raw.values.begin(), raw.values.end(), copy.begin());
-    if (!raw.scales.empty()) std::memcpy(copy.data() + codes, raw.scales.data(), raw.scales.size() * sizeof(float));
-    SlotPlan slot;
-    slot.scales = codes;
-    slot.storage = raw.storage;
-    slot.matrix = raw.matrix;
-    slot.block = raw.block;
-    slot.blocks = raw.block == 0 ? 0 : core::ceil_div(raw.matrix, raw.block);
-    std::vector<float> values(static_cast<size_t>(raw.count));
-    for (int64_t k = 0; k < t.slices; ++k)
-      decode_slot(slot, copy.data(), k, 0, slot.matrix, &values[size_t(k * slot.matrix)]);
+    const int64_t bytes = t.slices * slot.rows() * slot.row_bytes;
+    const int64_t scales = t.slices * slot.blocks * core::scale_words(slot.storage) * int64_t(sizeof(float));
+    const int64_t at_scales = core::ceil_div(bytes, int64_t(sizeof(float))) * int64_t(sizeof(float));
+    std::vector<std::byte> copy(static_cast<size_t>(at_scales + scales));
+    const std::span<std::byte> all(copy);
+    engine_->read(ArenaKind::state, size_t(slot.values), all.first(size_t(bytes)), stream);
+    if (scales > 0) engine_->read(ArenaKind::state, size_t(slot.scales), all.subspan(size_t(at_scales)), stream);
+    slot.values = 0;
+    slot.scales = at_scales;
+    std::vector<float> values(static_cast<size_t>(slot.count));
+    const uint32_t writes = clock(t, stream).writes;
+    for (int64_t k = 0; k < t.slices; ++k) {
+      for (int64_t i = 0; i < slot.rows(); ++i)
+        decode_slot(slot, copy.data(), {k, i, 0, slot.row}, writes, &values[size_t(k * slot.matrix + i * slot.row)]);
+    }
     return values;
   }
-  reject(index, fmt::format("slot '{}': unknown, expected {}", name,
-                            t.path == Path::factored ? "row or col" : "second_moment"));
+  reject(index, fmt::format("slot '{}': unknown, expected one of {}", name, known));
 }
 
 StepRecord Optimizer::Impl::last_step(int index, Stream stream) const {
@@ -237,18 +278,39 @@ StepRecord Optimizer::Impl::last_step(int index, Stream stream) const {
   if (s.step == 0) return record;
   record.skipped = s.skipped != 0;
   record.nonfinite = s.nonfinite;
+  if (record.skipped) return record;
   record.parameter_rms = s.parameter_rms;
   record.update_rms = s.update_rms;
   record.clip = s.clip;
   record.step_size = s.alpha;
+  record.bias = s.bias;
+  record.update_norm = s.update_norm;
+  record.limiter = s.limiter;
   record.keep = s.keep;
-  if (record.skipped) return record;
+  const auto get = [&](int64_t offset, int64_t count) {
+    return load_floats(ArenaKind::scratch, offset, offset < 0 ? 0 : count, stream);
+  };
+  const int64_t low = int64_t(t.low_rows) * t.low_cols;
   if (t.path == Path::factored) {
-    record.row = load_floats(ArenaKind::scratch, t.row, t.slices * t.rows, stream);
-    record.col = load_floats(ArenaKind::scratch, t.col, t.slices * t.cols, stream);
-  } else if (t.second_moment >= 0) {
-    record.second_moment = load_floats(ArenaKind::scratch, t.second_moment, t.size, stream);
+    record.row = get(t.row, t.slices * t.rows);
+    record.col = get(t.col, t.slices * t.cols);
   }
+  if (t.hyper.has_confidence) {
+    record.confidence_row = get(t.confidence_row, t.slices * t.rows);
+    record.confidence_col = get(t.confidence_col, t.slices * t.cols);
+  }
+  if (t.path == Path::projected) {
+    record.low_rank_gradient = get(t.low_rank_gradient, low);
+    record.channel_scale = get(t.channel_scale, t.hyper.scale_by_tensor ? 1 : t.channels);
+    if (t.hyper.projection_factored) {
+      record.low_rank_row = get(t.low_rank_row, t.low_rows);
+      record.low_rank_col = get(t.low_rank_col, t.low_cols);
+    }
+  }
+  record.second_moment = get(t.second_moment, t.size);
+  record.momentum = get(t.momentum, t.size);
+  record.low_rank_momentum = get(t.low_rank_momentum, low);
+  record.low_rank_second_moment = get(t.low_rank_second_moment, low);
   return record;
 }
 
@@ -260,6 +322,9 @@ Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
 
 void Optimizer::step(std::span<const TensorPointers> pointers, Stream stream) { impl_->step(pointers, stream); }
 void Optimizer::set_lr(double lr, Stream stream, int group) { impl_->set_lr(lr, stream, group); }
+void Optimizer::set_gradient_multiplier(float multiplier, Stream stream) {
+  impl_->set_gradient_multiplier(multiplier, stream);
+}
 size_t Optimizer::state_bytes() const { return impl_->plan().state_bytes; }
 size_t Optimizer::scratch_bytes() const { return impl_->plan().scratch_bytes; }
 int64_t Optimizer::steps_taken(int tensor, Stream stream) const {

@@ -13,18 +13,23 @@ namespace {
 
 using Member = std::variant<double GroupOptions::*, std::optional<double> GroupOptions::*, bool GroupOptions::*,
                             int GroupOptions::*, int64_t GroupOptions::*, Nonfinite GroupOptions::*,
-                            Storage GroupOptions::*, DecayScale GroupOptions::*, ParameterNorm GroupOptions::*>;
+                            Storage GroupOptions::*, DecayScale GroupOptions::*, ParameterNorm GroupOptions::*,
+                            MomentumOf GroupOptions::*, ProjectionScale GroupOptions::*, Rounding GroupOptions::*>;
 
 struct Entry {
   std::string_view name;
   Member member;
   std::string_view valid;  // an interval that low and high repeat, or the names of an enumeration in its order
   double low = 0, high = 0;
+  const uint8_t* numbers = nullptr;  // of the names' enumerators, where they are not 0, 1, 2, ...
 };
 
 // Below 1: the largest double, so that [0, 1) is a closed interval of doubles.
 constexpr double kBelowOne = 1.0 - 0x1p-53;
 constexpr double kLargest = 1e6;
+constexpr double kSeeds = 0x1p32 - 1;
+constexpr uint8_t kMomentumStorages[] = {uint8_t(Storage::fp32), uint8_t(Storage::bf16), uint8_t(Storage::uf8),
+                                         uint8_t(Storage::uf4)};
 
 constexpr Entry kEntries[] = {
     {"lr", &GroupOptions::lr, "[0, 1e6]", 0, kLargest},
@@ -39,9 +44,28 @@ constexpr Entry kEntries[] = {
     {"weight_decay_by", &GroupOptions::weight_decay_by, "step_size|lr"},
     {"maximize", &GroupOptions::maximize, "false|true"},
     {"factored", &GroupOptions::factored, "false|true"},
+    {"beta1", &GroupOptions::beta1, "none or [0, 1)", 0, kBelowOne},
+    {"momentum_of", &GroupOptions::momentum_of, "gradient|update"},
+    {"beta3", &GroupOptions::beta3, "none or [0, 1)", 0, kBelowOne},
+    {"eps_came", &GroupOptions::eps_came, "[2^-100, 1]", 0x1p-100, 1},
+    {"limiter_margin", &GroupOptions::limiter_margin, "none or [0, 1e6]", 0, kLargest},
+    {"projection_rank", &GroupOptions::projection_rank, "0 (off) or [1, 4096]", 0, 4096},
+    {"projection_refresh", &GroupOptions::projection_refresh, "[1, 2^31]", 1, 0x1p31},
+    {"projection_scale_by", &GroupOptions::projection_scale_by, "channel|tensor"},
+    {"projection_scale", &GroupOptions::projection_scale, "(0, 1e6]", 0x1p-1074, kLargest},
+    {"projection_scale_first", &GroupOptions::projection_scale_first, "false|true"},
+    {"projection_eps", &GroupOptions::projection_eps, "[1e-30, 1]", 1e-30, 1},
+    {"projection_factored", &GroupOptions::projection_factored, "false|true"},
+    {"projection_seed", &GroupOptions::projection_seed, "[0, 2^32)", 0, kSeeds},
     {"nonfinite", &GroupOptions::nonfinite, "propagate|zero|skip"},
-    {"storage", &GroupOptions::storage, "fp32|al8|log_u8|linear_u8"},
+    {"storage", &GroupOptions::storage, "fp32|al8|log_u8|linear_u8|al16"},
     {"block", &GroupOptions::block, "a power of two in [64, 2048]", 64, 2048},
+    {"rounding", &GroupOptions::rounding, "nearest|stochastic|dither"},
+    {"momentum_storage", &GroupOptions::momentum_storage, "fp32|bf16|uf8|uf4", 0, 0, kMomentumStorages},
+    {"momentum_block", &GroupOptions::momentum_block, "0 (automatic) or a power of two in [64, 2048]", 0, 2048},
+    {"momentum_rounding", &GroupOptions::momentum_rounding, "nearest|stochastic|dither"},
+    {"parameter_rounding", &GroupOptions::parameter_rounding, "nearest|stochastic"},
+    {"seed", &GroupOptions::seed, "[0, 2^32)", 0, kSeeds},
     {"min_quantized_size", &GroupOptions::min_quantized_size, "[0, 2^53]", 0, 0x1p53},
     {"parameter_norm", &GroupOptions::parameter_norm, "fresh|carried"},
 };
@@ -73,6 +97,16 @@ std::string_view name_at(std::string_view names, int at) {
   return names.substr(0, names.find('|'));
 }
 int count_names(std::string_view names) { return 1 + int(std::count(names.begin(), names.end(), '|')); }
+int number_at(const Entry& entry, int at) { return entry.numbers == nullptr ? at : int(entry.numbers[at]); }
+// Where an enumerator stands among the names, or -1.
+template <class E>
+int position_of(const Entry& entry, E value) {
+  const int names = count_names(entry.valid);
+  for (int at = 0; at < names; ++at) {
+    if (number_at(entry, at) == int(value)) return at;
+  }
+  return -1;
+}
 
 template <class T>
 bool parse(std::string_view text, T& value) {
@@ -86,7 +120,8 @@ bool in_range(const Entry& entry, double value) {
   return entry.low <= value && value <= entry.high;
 }
 bool in_range(const Entry& entry, int64_t value) {
-  if (entry.name == "block" && (value & (value - 1)) != 0) return false;
+  const bool block = entry.name == "block" || entry.name == "momentum_block";
+  if (block && ((value & (value - 1)) != 0 || (value != 0 && value < 64))) return false;
   return int64_t(entry.low) <= value && value <= int64_t(entry.high);
 }
 bool in_range(const Entry& entry, int value) { return in_range(entry, int64_t(value)); }
@@ -94,7 +129,7 @@ bool in_range(const Entry& entry, const std::optional<double>& value) { return !
 bool in_range(const Entry&, bool) { return true; }
 template <class E>
 requires std::is_enum_v<E>
-bool in_range(const Entry& entry, E value) { return int(value) < count_names(entry.valid); }
+bool in_range(const Entry& entry, E value) { return position_of(entry, value) >= 0; }
 
 template <class T>
 bool read(const Entry&, std::string_view text, T& value) {
@@ -116,7 +151,7 @@ template <class E>
 requires std::is_enum_v<E>
 bool read(const Entry& entry, std::string_view text, E& value) {
   const int at = position(entry.valid, text);
-  value = E(at);
+  if (at >= 0) value = E(number_at(entry, at));
   return at >= 0;
 }
 
@@ -130,7 +165,51 @@ std::string print(const Entry& entry, const std::optional<double>& value) {
 template <class E>
 requires std::is_enum_v<E> std::string print(const Entry& entry, E value) {
   if (!in_range(entry, value)) return fmt::format("{}", int(value));
-  return std::string(name_at(entry.valid, int(value)));
+  return std::string(name_at(entry.valid, position_of(entry, value)));
+}
+
+void check_domain(const GroupOptions& options) {
+  // eps1 w_t is the least that an average gains; w_t falls with t. It has to stay a normal float32.
+  constexpr double kLastStep = 0x1p31;
+  const double weight = options.beta2 ? 1.0 - *options.beta2 : core::decay_power(kLastStep, options.beta2_decay).w;
+  const double least = double(float(options.eps1)) * double(float(weight));
+  if (!(least >= 0x1p-126)) {
+    throw OptionError(
+        fmt::format("option eps1: '{}' times the least weight of a new sample, {:.3g} by {} = {}, is {:.3g}, "
+                    "expected >= 2^-126",
+                    options.eps1, weight, options.beta2 ? "beta2" : "beta2_decay",
+                    get_option(options, options.beta2 ? "beta2" : "beta2_decay"), least));
+  }
+  if (!options.beta3) return;
+  const double confidence = double(float(options.eps_came)) * double(float(1.0 - *options.beta3));
+  if (!(confidence >= 0x1p-126)) {
+    throw OptionError(fmt::format("option eps_came: '{}' times 1 - beta3 at beta3 = {} is {:.3g}, expected >= 2^-126",
+                                  options.eps_came, *options.beta3, confidence));
+  }
+}
+
+void check_combinations(const GroupOptions& options) {
+  // what `name` is set to takes for granted
+  const auto needs = [&](std::string_view name, bool given, std::string_view what) {
+    if (!given) throw OptionError(fmt::format("option {}: '{}' needs {}", name, get_option(options, name), what));
+  };
+  const bool momentum = options.beta1.has_value(), projection = options.projection_rank > 0;
+  if (options.momentum_of != MomentumOf::gradient) {
+    needs("momentum_of", momentum, "beta1");
+    needs("momentum_of", !projection, "projection_rank 0: a projection takes the momentum of its gradient");
+  }
+  if (options.beta3) {
+    needs("beta3", momentum, "beta1");
+    needs("beta3", options.momentum_of == MomentumOf::update, "momentum_of update");
+    needs("beta3", options.factored, "factored true");
+    needs("beta3", !projection, "projection_rank 0");
+  }
+  if (options.rounding == Rounding::dither)
+    needs("rounding", options.storage != Storage::linear_u8,
+          "another storage than linear_u8: values would turn negative");
+  if (options.momentum_rounding == Rounding::dither)
+    needs("momentum_rounding", options.momentum_storage != Storage::bf16,
+          "another momentum_storage than bf16: no blocks");
 }
 
 }  // namespace
@@ -170,17 +249,8 @@ void validate(const GroupOptions& options) {
     const bool good = std::visit([&](auto member) { return in_range(entry, options.*member); }, entry.member);
     if (!good) reject(entry, get_option(options, entry.name));
   }
-  // eps1 w_t is the least that an average gains; w_t falls with t. It has to stay a normal float32.
-  constexpr double kLastStep = 0x1p31;
-  const double weight = options.beta2 ? 1.0 - *options.beta2 : core::decay_power(kLastStep, options.beta2_decay).w;
-  const double least = double(float(options.eps1)) * double(float(weight));
-  if (!(least >= 0x1p-126)) {
-    throw OptionError(
-        fmt::format("option eps1: '{}' times the least weight of a new sample, {:.3g} by {} = {}, is {:.3g}, "
-                    "expected >= 2^-126",
-                    options.eps1, weight, options.beta2 ? "beta2" : "beta2_decay",
-                    get_option(options, options.beta2 ? "beta2" : "beta2_decay"), least));
-  }
+  check_domain(options);
+  check_combinations(options);
 }
 
 }  // namespace plumbline

@@ -12,8 +12,16 @@ namespace plumbline {
 
 enum class Type : uint8_t { float32, bfloat16, float16 };
 
-// How a slot of second-moment state (R, C or V) is kept between steps; the formats are in cuda/core/codec.h.
-enum class Storage : uint8_t { fp32, al8, log_u8, linear_u8 };
+// How a slot of state is kept between steps. Second moments (R, C, V, confidence, low-rank moments) take the first five
+// (cuda/core/codec.h), momentum takes fp32, bf16, uf8 or uf4 (cuda/core/uniform.h).
+enum class Storage : uint8_t { fp32, al8, log_u8, linear_u8, al16, bf16, uf8, uf4 };
+
+// How a value becomes a code. Nearest keeps what moves by less than half a step where it is; the others are unbiased.
+enum class Rounding : uint8_t {
+  nearest,     // ties to even
+  stochastic,  // up with the probability of the remainder, in decoded values
+  dither,      // subtractive: one random offset a block, taken out again by the reader
+};
 
 // What happens to a gradient element that is not finite or has |g| >= 2^50 (its square would overflow a sum).
 enum class Nonfinite : uint8_t {
@@ -22,14 +30,18 @@ enum class Nonfinite : uint8_t {
   skip,       // the tensor is left as it was, its clock too
 };
 
-enum class DecayScale : uint8_t { step_size, lr };      // k in p <- p (1 - weight_decay * k)
-enum class ParameterNorm : uint8_t { fresh, carried };  // carried: the caller promises not to touch p between steps
+enum class MomentumOf : uint8_t { gradient, update };      // what the first moment averages
+enum class ProjectionScale : uint8_t { channel, tensor };  // APOLLO, APOLLO-Mini
+enum class DecayScale : uint8_t { step_size, lr };         // k in p <- p (1 - weight_decay * k)
+enum class ParameterNorm : uint8_t { fresh, carried };     // carried: the caller promises not to touch p between steps
 
 // One group's options; defaults are the library's. See option_table() for ranges.
 struct GroupOptions {
   double lr = 1e-2;             // step size rho, or its cap when relative_step
   bool relative_step = false;   // rho_t = min(lr, 1/sqrt(t))
   bool scale_parameter = true;  // alpha_t = rho_t * max(eps2, RMS(p))
+
+  // second moment                                                          [Shazeer & Stern 2018]
   double beta2_decay = -0.8;    // weight of the new sample w_t = t^beta2_decay
   std::optional<double> beta2;  // fixed w = 1 - beta2 instead of the schedule
   double eps1 = 1e-30;          // added to g^2 inside the averages; used as float32
@@ -37,12 +49,44 @@ struct GroupOptions {
   double clip = 1.0;            // d in u <- u / max(1, RMS(u)/d); 0 switches it off
   double weight_decay = 0.0;    // lambda
   DecayScale weight_decay_by = DecayScale::step_size;
-  bool maximize = false;  // ascend: g is negated
+  bool maximize = false;  // ascend: the final update changes its sign, statistics and momentum do not
   bool factored = true;   // false: a full second moment also for matrices
+
+  // first moment; with it, and without relative_step, the step size is bias-corrected:
+  // alpha sqrt(1 - beta2^t)/(1 - beta1^t), the root 1 where beta2 is a schedule
+  std::optional<double> beta1;  // M_t = beta1 M_{t-1} + (1 - beta1) x
+  MomentumOf momentum_of = MomentumOf::gradient;
+  // CAME: M divided by the root of a factored average of (u - M)^2; needs beta1, momentum_of = update, factored and no
+  // projection. Full second moments of such a group take momentum alone.          [Luo et al. 2023]
+  std::optional<double> beta3;
+  double eps_came = 1e-8;  // added to (u - M)^2 inside its averages; used as float32
+
+  // the norm of the update grows at most by 1 + margin from step to step             [Chen et al. 2024]
+  std::optional<double> limiter_margin;
+
+  // APOLLO: one scale per channel from moments of a random projection of the gradient, for tensors of two or more axes,
+  // read as shape[0] x rest, that are no narrower than the rank; others as without.   [Zhu et al. 2024]
+  int projection_rank = 0;           // r; 0: off
+  int64_t projection_refresh = 200;  // steps between new projections
+  ProjectionScale projection_scale_by = ProjectionScale::channel;
+  double projection_scale = 1.0;       // its square root multiplies the update
+  bool projection_scale_first = true;  // the norm that clip and limiter see has it, too
+  double projection_eps = 1e-6;        // added to the root of the low-rank second moment; used as float32
+  bool projection_factored = false;    // factor the low-rank second moment
+  int64_t projection_seed = 0;
+
   Nonfinite nonfinite = Nonfinite::zero;
-  Storage storage = Storage::al8;     // of R, C, V
-  int block = 2048;                   // values per quantization block: a power of two, 64..2048
-  int64_t min_quantized_size = 4096;  // tensors with fewer elements keep fp32 state
+
+  // how state is kept
+  Storage storage = Storage::al8;  // of second moments: fp32, al8, log_u8, linear_u8 or al16
+  int block = 2048;                // values per quantization block: a power of two, 64..2048
+  Rounding rounding = Rounding::nearest;
+  Storage momentum_storage = Storage::uf4;  // fp32, bf16, uf8 or uf4
+  int momentum_block = 0;                   // 0: 128 for uf4, 256 for uf8; else as block
+  Rounding momentum_rounding = Rounding::nearest;
+  Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters: nearest or stochastic
+  int64_t seed = 0;                                 // of all stochastic roundings and dither
+  int64_t min_quantized_size = 4096;                // tensors with fewer elements keep fp32 state
   ParameterNorm parameter_norm = ParameterNorm::fresh;
   bool operator==(const GroupOptions&) const = default;
 };
@@ -56,7 +100,7 @@ class OptionError : public std::invalid_argument {
 struct OptionRow {
   std::string_view name;
   std::string_view default_value;  // as get_option prints it
-  std::string_view valid;          // "[0, inf)", "fp32|al8|log_u8|linear_u8", ...
+  std::string_view valid;          // "[0, inf)", "fp32|al8|log_u8|linear_u8|al16", ...
 };
 
 // Every option in declaration order.
@@ -66,7 +110,7 @@ void set_option(GroupOptions& options, std::string_view name, std::string_view v
 // Prints one option so that set_option reads it back exactly; throws OptionError for an unknown name.
 std::string get_option(const GroupOptions& options, std::string_view name);
 // Throws OptionError where values exclude each other or leave the numeric domain
-// (eps1 in [2^-100, 1]; eps1 * w_t >= 2^-126 at every step up to 2^31).
+// (eps1 in [2^-100, 1]; eps1 * w_t >= 2^-126 at every step up to 2^31; likewise eps_came * (1 - beta3)).
 void validate(const GroupOptions& options);
 
 }  // namespace plumbline

@@ -1,25 +1,45 @@
-// How second-moment state is kept in 8 bits. Values are non-negative; a block of B values shares one scale.
+// How second-moment state is kept in 8 or 16 bits. Values are non-negative; a block of B values shares one scale.
 //
-//   al8        code 0 <=> value 0; else l = log2 v (v clamped to [2^-126, 2^126]), lo and hi its range in the block
-//              (lo = hi - 1 if equal), r = fl(hi - lo), code = clamp(round_even(fl(fl(fl(l - lo)/r) 254) + 1), 1, 255).
-//              Decoded 2^((code - 1) r/254 + lo). Stored: lo, r. All zero: lo = 0, r = 1.
+//   al8, al16  code 0 <=> value 0; else l = log2 v (v clamped to [2^-126, 2^126]), lo and hi its range in the block
+//              (lo = hi - 1 if equal), r = fl(hi - lo), code = clamp(round_even(fl(fl(fl(l - lo)/r) K) + 1), 1, K + 1),
+//              K = 254 or 65534. Decoded 2^((code - 1) r/K + lo). Stored: lo, r. All zero: lo = 0, r = 1.
 //   log_u8     lo = -126, hi = lo + 1 if not above lo, code = clamp(round_even(fl(fl(fl(l - lo)/r) 255)), 0, 255): no
 //              zero code. Decoded 2^(code r/255 + lo). Stored: lo, r.
 //   linear_u8  scale = max v, at least 1e-12; code = round_even(fl(fl(v/scale) 255)), decoded fl(fl(code/255) scale).
 //              Stored: scale.
 // A value that is not finite makes lo (scale) NaN and every code 0; the block then decodes to NaN.
+//
+// Rounding of a code: to nearest as above; stochastic, the neighbour above with probability (v - v_k)/(v_{k+1} - v_k)
+// in decoded values; dither (log codes), with one interval less: code = round_even(x + (first + 1/2 + delta)), read
+// back as code - (first + 1/2) - delta and scaled by a/sinh a, a = ln 2 r/(2 (K - 1)), which makes the mean exact.
 #pragma once
 #include "cuda/api/options.h"
 #include "cuda/core/elementary.h"
+#include "cuda/core/rounding.h"
 
 namespace plumbline::core {
 
 constexpr float kLogCeiling = 0x1p126f, kLogFloor = 0x1p-126f, kLinearFloor = 1e-12f;
 
-PLUMBLINE_HD bool is_quantized(Storage s) { return s != Storage::fp32; }
-PLUMBLINE_HD bool is_log(Storage s) { return s == Storage::al8 || s == Storage::log_u8; }
+// Whether values are codes in blocks with a scale.
+PLUMBLINE_HD bool is_quantized(Storage s) { return s != Storage::fp32 && s != Storage::bf16; }
+PLUMBLINE_HD bool is_log(Storage s) { return s == Storage::al8 || s == Storage::log_u8 || s == Storage::al16; }
+PLUMBLINE_HD bool is_uniform(Storage s) { return s == Storage::uf8 || s == Storage::uf4; }
 // float32 words of scale that a block stores.
-PLUMBLINE_HD int scale_words(Storage s) { return s == Storage::fp32 ? 0 : s == Storage::linear_u8 ? 1 : 2; }
+PLUMBLINE_HD int scale_words(Storage s) { return !is_quantized(s) ? 0 : is_log(s) ? 2 : 1; }
+// Bytes that a row of n values takes, scales apart.
+PLUMBLINE_HD int64_t row_bytes(Storage s, int64_t n) {
+  if (s == Storage::fp32) return 4 * n;
+  if (s == Storage::bf16 || s == Storage::al16) return 2 * n;
+  return s == Storage::uf4 ? (n + 1) / 2 : n;
+}
+
+// Codes of a log storage: lowest of a value above 0, highest, and how many intervals lie between lo and hi.
+PLUMBLINE_HD float first_code(Storage s) { return s == Storage::log_u8 ? 0.0f : 1.0f; }
+PLUMBLINE_HD float last_code(Storage s) { return s == Storage::al16 ? 65535.0f : 255.0f; }
+PLUMBLINE_HD float log_intervals(Storage s, Rounding rounding) {
+  return last_code(s) - first_code(s) - (rounding == Rounding::dither ? 1.0f : 0.0f);
+}
 
 // Smallest non-zero and largest value of a block, as bits: for non-negative floats they order as the values do, and NaN
 // is above all. Order of visits does not matter.
@@ -57,33 +77,19 @@ PLUMBLINE_HD float encode_linear(float v, float scale) { return v / scale * 255.
 PLUMBLINE_HD float encode_log(float v, BlockScale s, float intervals) {
   return (log2(clamp(v, kLogFloor, kLogCeiling)) - s.lo) / s.r * intervals;
 }
-// The code of v in its block, as a float32 integer (0 in a block of NaN).
-PLUMBLINE_HD float encode_al8(float v, BlockScale s) {
-  const float code = round_even(clamp(encode_log(v, s, 254.0f) + 1.0f, 1.0f, 255.0f));
-  return v > 0.0f && s.lo == s.lo ? code : 0.0f;
-}
-PLUMBLINE_HD float encode_log_u8(float v, BlockScale s) {
-  const float code = round_even(clamp(encode_log(v, s, 255.0f), 0.0f, 255.0f));
-  return s.lo == s.lo ? code : 0.0f;
-}
-PLUMBLINE_HD float encode_linear_u8(float v, BlockScale s) {
-  return s.lo == s.lo ? round_even(clamp(encode_linear(v, s.lo), 0.0f, 255.0f)) : 0.0f;
-}
-PLUMBLINE_HD uint8_t encode(Storage storage, float v, BlockScale s) {
-  const float code = storage == Storage::al8      ? encode_al8(v, s)
-                     : storage == Storage::log_u8 ? encode_log_u8(v, s)
-                                                  : encode_linear_u8(v, s);
-  return uint8_t(int(code));
-}
 
-// A block's scale as decoding wants it: value = 2^(whole + fma(code - first, step, fraction)) + poison.
+// A block's scale as decoding wants it: value = 2^(whole + fma(code - offset - delta, step, fraction)) factor + poison.
 struct BlockDecoder {
   float step;      // octaves per code; linear_u8: the scale
   float fraction;  // lo - whole, in [-1/2, 1/2]
   int whole;       // lo to the nearest integer: adding it to the exponent costs no bits
   float poison;    // NaN in a block of NaN, else 0
+  float offset;    // code of lo: the first one, with dither half a code above
+  float delta;     // of dither, else 0
+  float factor;    // a/sinh a of dither, else 1
+  float first;     // codes below it are zeros
 };
-// Octaves per code: r/254 or r/255, one rounding.
+// Octaves per code: r/K, one rounding.
 template <class F>
 PLUMBLINE_HD F code_step(F r, F intervals) {
   return r / intervals;
@@ -97,30 +103,84 @@ template <class F>
 PLUMBLINE_HD F decode_linear(F code, F scale) {
   return code / F(255.0f) * scale;
 }
-PLUMBLINE_HD BlockDecoder block_decoder(Storage storage, BlockScale s) {
-  const bool nan = !(s.lo == s.lo);
+// a/sinh a for a = ln 2 r/(2 K), by its even series: a <= 0.35 and the next term is below 2^-30.
+PLUMBLINE_HD float dither_factor(float r, float intervals) {
+  const double a = 0x1.62e42fefa39efp-1 * double(r) / (2.0 * double(intervals)), z = a * a;
+  double q = 127.0 / 604800.0;
+  q = fma(q, z, -31.0 / 15120.0);
+  q = fma(q, z, 7.0 / 360.0);
+  q = fma(q, z, -1.0 / 6.0);
+  return float(fma(q, z, 1.0));
+}
+PLUMBLINE_HD BlockDecoder block_decoder(Storage storage, BlockScale s, Rounding rounding = Rounding::nearest,
+                                        float delta = 0.0f) {
+  const bool nan = !(s.lo == s.lo), dither = rounding == Rounding::dither;
   const float poison = nan ? canonical_nan() : 0.0f, lo = nan ? 0.0f : s.lo;
-  if (storage == Storage::linear_u8) return {lo, 0.0f, 0, poison};
-  const float whole = round_even(lo);
-  return {code_step(s.r, storage == Storage::al8 ? 254.0f : 255.0f), lo - whole, int(whole), poison};
+  if (storage == Storage::linear_u8) return {lo, 0.0f, 0, poison, 0.0f, 0.0f, 1.0f, 0.0f};
+  const float whole = round_even(lo), intervals = log_intervals(storage, rounding), first = first_code(storage);
+  return {code_step(s.r, intervals),
+          lo - whole,
+          int(whole),
+          poison,
+          dither ? first + 0.5f : first,
+          dither ? delta : 0.0f,
+          dither ? dither_factor(s.r, intervals) : 1.0f,
+          first};
 }
 PLUMBLINE_HD float decode_log(float code, const BlockDecoder& d) {
-  const float exponent = code_exponent(code, d.step, d.fraction), whole = round_even(exponent);
-  return exp2(d.whole + int(whole), exponent - whole);
+  const float exponent = code_exponent(code - d.offset - d.delta, d.step, d.fraction), whole = round_even(exponent);
+  const float v = exp2(d.whole + int(whole), exponent - whole) * d.factor;
+  return (code >= d.first ? v : 0.0f) + d.poison;
 }
-PLUMBLINE_HD float decode_al8(float code, const BlockDecoder& d) {
-  const float v = decode_log(code - 1.0f, d);
-  return (code >= 1.0f ? v : 0.0f) + d.poison;
-}
-PLUMBLINE_HD float decode_log_u8(float code, const BlockDecoder& d) { return decode_log(code, d) + d.poison; }
 PLUMBLINE_HD float decode_linear_u8(float code, const BlockDecoder& d) {
   return decode_linear(code, d.step) + d.poison;
 }
-PLUMBLINE_HD float decode(Storage storage, uint8_t code, const BlockDecoder& d) {
-  const float c = float(code);
-  return storage == Storage::al8      ? decode_al8(c, d)
-         : storage == Storage::log_u8 ? decode_log_u8(c, d)
-                                      : decode_linear_u8(c, d);
+PLUMBLINE_HD float decode(Storage storage, uint32_t code, const BlockDecoder& d) {
+  return storage == Storage::linear_u8 ? decode_linear_u8(float(int(code)), d) : decode_log(float(int(code)), d);
+}
+
+// A block's scale as encoding wants it.
+struct BlockEncoder {
+  BlockScale scale;
+  float intervals;
+  float shift;        // added to the unrounded code: the first code, with dither 1/2 + delta more
+  float first, last;  // limits of a code
+  BlockDecoder decoder;
+};
+PLUMBLINE_HD BlockEncoder block_encoder(Storage storage, BlockScale s, Rounding rounding = Rounding::nearest,
+                                        float delta = 0.0f) {
+  const float first = storage == Storage::linear_u8 ? 0.0f : first_code(storage);
+  const float shift = rounding == Rounding::dither ? first + 0.5f + delta : first;
+  return {s, log_intervals(storage, rounding), shift, first, last_code(storage), block_decoder(storage, s)};
+}
+// Codes as float32 integers (0 in a block of NaN). The first of each pair serves nearest and dither.
+PLUMBLINE_HD float encode_log(float v, const BlockEncoder& e) {
+  const float code = round_even(clamp(encode_log(v, e.scale, e.intervals) + e.shift, e.first, e.last));
+  return (v > 0.0f || e.first == 0.0f) && e.scale.lo == e.scale.lo ? code : 0.0f;
+}
+PLUMBLINE_HD float encode_log_stochastic(float v, const BlockEncoder& e, float u) {
+  const float k = clamp(floor(encode_log(v, e.scale, e.intervals) + e.shift), e.first, e.last - 1.0f);
+  const bool up = rounds_up(v, decode_log(k, e.decoder), decode_log(k + 1.0f, e.decoder), u);
+  return (v > 0.0f || e.first == 0.0f) && e.scale.lo == e.scale.lo ? k + (up ? 1.0f : 0.0f) : 0.0f;
+}
+PLUMBLINE_HD float encode_linear_u8(float v, const BlockEncoder& e) {
+  return e.scale.lo == e.scale.lo ? round_even(clamp(encode_linear(v, e.scale.lo), 0.0f, 255.0f)) : 0.0f;
+}
+PLUMBLINE_HD float encode_linear_u8_stochastic(float v, const BlockEncoder& e, float u) {
+  const float k = clamp(floor(encode_linear(v, e.scale.lo)), 0.0f, 254.0f);
+  const bool up = rounds_up(v, decode_linear_u8(k, e.decoder), decode_linear_u8(k + 1.0f, e.decoder), u);
+  return e.scale.lo == e.scale.lo ? k + (up ? 1.0f : 0.0f) : 0.0f;
+}
+// u: of stochastic rounding; not read by the others.
+PLUMBLINE_HD uint32_t encode(Storage storage, Rounding rounding, float v, const BlockEncoder& e, float u) {
+  const bool linear = storage == Storage::linear_u8, stochastic = rounding == Rounding::stochastic;
+  const float code = linear ? (stochastic ? encode_linear_u8_stochastic(v, e, u) : encode_linear_u8(v, e))
+                            : (stochastic ? encode_log_stochastic(v, e, u) : encode_log(v, e));
+  return uint32_t(int(code));
+}
+// To nearest.
+PLUMBLINE_HD uint32_t encode(Storage storage, float v, BlockScale s) {
+  return encode(storage, Rounding::nearest, v, block_encoder(storage, s), 0.0f);
 }
 
 }  // namespace plumbline::core

@@ -64,6 +64,26 @@ PLUMBLINE_HD void narrow(float x, f16& out) {
 #endif
 }
 
+// Stochastic rounding by 16 random bits: away from zero with the probability of the bits that are cut off, as adding
+// the random bits to them does. Exact for bfloat16 and normal float16; of a float16 subnormal's longer remainder the
+// first 16 bits count. An infinity stays one.
+PLUMBLINE_HD void narrow_stochastic(float x, uint32_t random, bf16& out) {
+  const uint32_t u = to_bits(x), sum = u + random;
+  out.bits = uint16_t(select((u & 0x7fffffffu) > 0x7f800000u, 0x7fffu, sum >> 16));
+}
+PLUMBLINE_HD void narrow_stochastic(float x, uint32_t random, f16& out) {
+  const uint32_t u = to_bits(x), magnitude = u & 0x7fffffffu, sign = (u >> 16) & 0x8000u;
+  // 13 bits are cut off a normal number
+  const uint32_t normal = (magnitude - (112u << 23) + (random >> 3)) >> 13;
+  // a subnormal is the 24-bit significand in units of 2^-24: shifted right by 126 - exponent, 14 and more
+  const uint32_t exponent = magnitude >> 23, cut = exponent >= 64u ? 126u - exponent : 62u;
+  const uint64_t significand = uint64_t((magnitude & 0x007fffffu) | 0x00800000u) << 16;  // 16 bits more to compare
+  const uint32_t small = uint32_t(((significand >> cut) + random) >> 16);
+  uint32_t bits = select(magnitude < 0x38800000u, small, normal);
+  bits = select(magnitude >= 0x47800000u, 0x7c00u, bits) | sign;
+  out.bits = uint16_t(select(magnitude > 0x7f800000u, 0x7fffu, bits));
+}
+
 // An element falls under the non-finite policy when it is not finite or its square would overflow a sum.
 constexpr float kGradientLimit = 0x1p50f;
 PLUMBLINE_HD bool is_nonfinite(float g) { return !(from_bits(to_bits(g) & 0x7fffffffu) < kGradientLimit); }

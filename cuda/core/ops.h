@@ -39,6 +39,15 @@ PLUMBLINE_HD float round_even(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
 // Likewise for |x| < 2^51.
 PLUMBLINE_HD double round_even(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
+// Largest integer not above x.
+PLUMBLINE_HD float floor(float x) {
+#ifdef __CUDA_ARCH__
+  return ::floorf(x);
+#else
+  return __builtin_floorf(x);
+#endif
+}
+
 // x limited to [low, high]; NaN becomes low.
 PLUMBLINE_HD float clamp(float x, float low, float high) {
   const float y = x >= low ? x : low;

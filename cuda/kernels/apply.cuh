@@ -156,7 +156,7 @@ apply_update(const Task task, const ApplyShape shape) {
   const int block = block_index() - shape.commit_blocks, blocks = grid_size() - shape.commit_blocks;
   if (block < 0) {
     if (block_index() == 0 && thread_index() == 0) {
-      core::at<core::TensorClock>(task.state, plan.clock)->t = scalars.step;
+      core::commit_step(plan.hyper, scalars, *core::at<core::TensorClock>(task.state, plan.clock));
       *scratch_at<uint32_t>(task, plan.norm_pending) = plan.hyper.carried;
     }
     return commit(task, block_index(), shape.commit_blocks, shared.range);

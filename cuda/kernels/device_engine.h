@@ -22,6 +22,7 @@ class DeviceEngine final : public Engine {
         state_(allocate(config, plan.state_bytes)),
         scratch_(allocate(config, plan.scratch_bytes)) {
     check_sizes();
+    check_features();
     const Runtime::Use use(runtime_);
     const std::vector<std::byte> initial = plan.initial_state();
     runtime_.copy_to_device(state_.data(), initial.data(), initial.size(), nullptr);
@@ -41,6 +42,9 @@ class DeviceEngine final : public Engine {
   void set_lr(int group, double lr, Stream stream) override {
     const Runtime::Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, store_lr, 1, kWarp, 0, stream, core::at<double>(state_.data(), 0) + group, lr);
+  }
+  void set_multiplier(float multiplier, Stream) override {
+    if (multiplier != 1.0f) throw OptionError("gradient multiplier: not implemented by the kernels, expected 1");
   }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const override {
     const Runtime::Use use(runtime_);
@@ -69,6 +73,25 @@ class DeviceEngine final : public Engine {
         throw OptionError("tensor '" + plan_.names[i] + "': " + std::to_string(rows) +
                           " rows in all slices, expected at most " +
                           std::to_string(std::numeric_limits<int32_t>::max()) + " on a device");
+    }
+  }
+
+  // What the kernels do not implement.
+  void check_features() const {
+    for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+      const TensorPlan& t = plan_.tensors[i];
+      const auto refuse = [&](bool asked, const char* option) {
+        if (asked)
+          throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the kernels do not implement");
+      };
+      refuse(t.path == Path::projected, "projection_rank");
+      refuse(t.hyper.momentum, "beta1");
+      refuse(t.hyper.limiter, "limiter_margin");
+      refuse(t.parameter_rounding != Rounding::nearest, "parameter_rounding");
+      for (const SlotPlan& slot : t.slot) {
+        refuse(slot.storage == Storage::al16, "storage al16");
+        refuse(slot.rounding != Rounding::nearest, "rounding");
+      }
     }
   }
 

@@ -194,7 +194,7 @@ apply_full(const Task task) {
     const double sum = block_tree(square_tree(stored, place.count), shared.tree);
     if (t == 0) parameter_sums[tile] = sum;
   }
-  if (block_index() == 0 && t == 0) clock.t = scalars.step;
+  if (block_index() == 0 && t == 0) core::commit_step(plan.hyper, scalars, clock);
   if (!plan.hyper.carried) return;
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + plan.slices;
   if (!is_last_block(done, uint32_t(grid_size()), shared.arrived)) return;

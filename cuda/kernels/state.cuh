@@ -69,7 +69,7 @@ PLUMBLINE_DEVICE void store_values(const SlotPlan& slot, std::byte* state, int64
   }
   uint8_t codes[N];
   PLUMBLINE_UNROLL
-  for (int e = 0; e < N; ++e) codes[e] = core::encode(slot.storage, v[e], scale);
+  for (int e = 0; e < N; ++e) codes[e] = uint8_t(core::encode(slot.storage, v[e], scale));
   uint8_t* const values = core::at<uint8_t>(state, slot.values) + at;
   if (count >= N && at % N == 0) {
     Bits<N> bits;

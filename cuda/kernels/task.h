@@ -27,7 +27,8 @@ PLUMBLINE_DEVICE const SlotPlan& slot_of(const Task& task, SlotKind kind) { retu
 // The scalars of the coming step from clock and lr, both in device memory.
 PLUMBLINE_DEVICE core::StepScalars begin_step(const Task& task) {
   return core::begin_step(task.plan.hyper, *core::at<const core::TensorClock>(task.state, task.plan.clock),
-                          *core::at<const double>(task.state, task.plan.lr));
+                          *core::at<const double>(task.state, task.plan.lr),
+                          *core::at<const float>(task.state, task.plan.multiplier));
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kStateAlignment = 16, kWorkAlignment = 256;
 constexpr int64_t kMaxExtent = int64_t(1) << 30, kMaxSize = int64_t(1) << 40;
+constexpr size_t kMaxTensors = size_t(1) << 28;   // 16 streams of random numbers each
 constexpr int64_t kWaveBytes = int64_t(4) << 20;  // work area that many small tensors may share
 
 int64_t align(int64_t bytes, int64_t to) { return core::ceil_div(bytes, to) * to; }
@@ -56,7 +57,8 @@ void check_spec(const TensorSpec& spec, size_t groups) {
   }
 }
 
-core::Hyper make_hyper(const GroupOptions& o) {
+// What the path does not have is left out.
+core::Hyper make_hyper(const GroupOptions& o, Path path) {
   core::Hyper h = {};
   h.beta2_decay = o.beta2_decay;
   h.fixed_weight = o.beta2.has_value();
@@ -70,42 +72,66 @@ core::Hyper make_hyper(const GroupOptions& o) {
   h.carried = o.scale_parameter && o.parameter_norm == ParameterNorm::carried;
   h.decay_by_lr = o.weight_decay_by == DecayScale::lr;
   h.maximize = o.maximize;
+  h.momentum = o.beta1.has_value();
+  h.beta1 = o.beta1.value_or(0.0);
+  h.b1 = float(h.beta1);
+  h.c1 = float(1.0 - h.beta1);
+  h.momentum_of_update = h.momentum && o.momentum_of == MomentumOf::update;
+  h.correct_bias = h.momentum && !o.relative_step;
+  h.has_confidence = o.beta3.has_value() && path == Path::factored;
+  if (h.has_confidence) h.confidence = core::round_weights<float>({1.0 - *o.beta3, *o.beta3}, float(o.eps_came));
+  h.limiter = o.limiter_margin.has_value();
+  h.limiter_margin = o.limiter_margin.value_or(0.0);
+  h.projection_scale = path == Path::projected ? o.projection_scale : 1.0;
+  h.projection_eps = float(o.projection_eps);
+  h.scale_first = o.projection_scale_first;
+  h.scale_by_tensor = o.projection_scale_by == ProjectionScale::tensor;
+  h.projection_factored = o.projection_factored;
   return h;
 }
 
-void lay_out_slot(SlotPlan& slot, int64_t slices, int64_t matrix, Storage storage, int block, Layout& state) {
-  slot.storage = storage;
-  slot.count = slices * matrix;
-  slot.matrix = matrix;
-  if (core::is_quantized(storage)) {
-    slot.block = block;
-    slot.blocks = core::ceil_div(matrix, block);
-  }
-  slot.values = state.take(slot.count * int64_t(core::is_quantized(storage) ? sizeof(uint8_t) : sizeof(float)));
-  slot.scales = state.take(slices * slot.blocks * core::scale_words(storage) * int64_t(sizeof(float)));
+// Storage, block and rounding of a slot as options ask for it.
+struct SlotFormat {
+  Storage storage;
+  int block;
+  Rounding rounding;
+};
+SlotFormat second_moment_format(const GroupOptions& o) { return {o.storage, o.block, o.rounding}; }
+SlotFormat momentum_format(const GroupOptions& o) {
+  const int automatic = o.momentum_storage == Storage::uf4 ? 128 : 256;
+  return {o.momentum_storage, o.momentum_block == 0 ? automatic : o.momentum_block, o.momentum_rounding};
 }
 
-TensorPlan describe(const TensorSpec& spec, const GroupOptions& options) {
-  TensorPlan t;
-  t.parameter = spec.parameter;
-  t.gradient = spec.gradient;
-  t.nonfinite = options.nonfinite;
-  t.hyper = make_hyper(options);
-  t.size = 1;
-  for (int64_t extent : spec.shape) t.size *= extent;
-  const size_t axes = spec.shape.size();
-  const int64_t rows = axes >= 2 ? spec.shape[axes - 2] : 1, cols = spec.shape[axes - 1];
-  t.slice = rows * cols;
-  t.slices = t.size / t.slice;
-  t.path = axes >= 2 && options.factored ? Path::factored : Path::full;
-  if (t.path == Path::full) {
-    t.flat_tiles = core::ceil_div(t.slice, core::kFlatTile);
-    return t;
+uint32_t stream_of(uint32_t tensor, int slot) { return tensor * 16u + uint32_t(slot); }
+
+// `rows` rows of `row` values a slice.
+void lay_out_slot(TensorPlan& t, SlotKind kind, int64_t rows, int64_t row, SlotFormat format, Layout& state) {
+  SlotPlan& slot = t.slot[int(kind)];
+  slot.storage = format.storage;
+  slot.rounding = format.storage == Storage::fp32 ? Rounding::nearest : format.rounding;
+  slot.matrix = rows * row;
+  slot.count = t.slices * slot.matrix;
+  slot.row = row;
+  slot.row_bytes = core::row_bytes(slot.storage, row);
+  if (core::is_quantized(slot.storage)) {
+    slot.block = format.block;
+    slot.row_blocks = core::ceil_div(row, slot.block);
+    slot.blocks = rows * slot.row_blocks;
   }
-  if (!(rows <= kMaxExtent && cols <= kMaxExtent)) {
-    throw OptionError(fmt::format("tensor '{}': shape {}, expected factored axes of at most {}", spec.name,
-                                  shape_text(spec.shape), kMaxExtent));
-  }
+  slot.seed = t.seed;
+  slot.stream = stream_of(t.index, int(kind));
+  slot.values = state.take(t.slices * rows * slot.row_bytes);
+  slot.scales = state.take(t.slices * slot.blocks * core::scale_words(slot.storage) * int64_t(sizeof(float)));
+}
+
+void check_extents(const TensorSpec& spec, int64_t rows, int64_t cols, std::string_view path) {
+  if (rows <= kMaxExtent && cols <= kMaxExtent) return;
+  throw OptionError(fmt::format("tensor '{}': shape {}, expected {} axes of at most {}", spec.name,
+                                shape_text(spec.shape), path, kMaxExtent));
+}
+
+// Geometry of a matrix that is walked in strips.
+void describe_matrix(TensorPlan& t, int64_t rows, int64_t cols) {
   t.rows = int32_t(rows);
   t.cols = int32_t(cols);
   t.strips = core::strip_count(t.rows);
@@ -114,40 +140,119 @@ TensorPlan describe(const TensorSpec& spec, const GroupOptions& options) {
   t.row_tiles = int32_t(core::ceil_div(rows, core::kRowTile));
   t.pitch = t.column_tiles * core::kColumnTile;
   t.panels = int32_t(core::ceil_div(cols, core::kPanel));
+}
+
+TensorPlan describe(const TensorSpec& spec, const GroupOptions& options, uint32_t index) {
+  TensorPlan t;
+  t.parameter = spec.parameter;
+  t.gradient = spec.gradient;
+  t.nonfinite = options.nonfinite;
+  t.parameter_rounding = spec.parameter == Type::float32 ? Rounding::nearest : options.parameter_rounding;
+  t.index = index;
+  t.seed = uint32_t(options.seed);
+  t.stream = stream_of(index, core::kParameterSlot);
+  t.size = 1;
+  for (int64_t extent : spec.shape) t.size *= extent;
+  const size_t axes = spec.shape.size();
+  const int64_t first = spec.shape[0], rest = t.size / first;
+  if (options.projection_rank > 0 && axes >= 2 && std::min(first, rest) >= options.projection_rank) {
+    t.path = Path::projected;
+    t.slice = t.size;
+    check_extents(spec, first, rest, "projected");
+    describe_matrix(t, first, rest);
+    t.rank = options.projection_rank;
+    t.reduces_columns = t.rows >= t.cols;
+    t.channels = t.reduces_columns ? t.rows : t.cols;
+    t.reduced = t.reduces_columns ? t.cols : t.rows;
+    t.low_rows = t.reduces_columns ? t.rows : t.rank;
+    t.low_cols = t.reduces_columns ? t.rank : t.cols;
+    t.refresh = options.projection_refresh;
+    t.projection_seed = uint32_t(options.projection_seed);
+  } else {
+    const int64_t rows = axes >= 2 ? spec.shape[axes - 2] : 1, cols = spec.shape[axes - 1];
+    t.slice = rows * cols;
+    t.slices = t.size / t.slice;
+    t.path = axes >= 2 && options.factored ? Path::factored : Path::full;
+    if (t.path == Path::full) {
+      t.flat_tiles = core::ceil_div(t.slice, core::kFlatTile);
+    } else {
+      check_extents(spec, rows, cols, "factored");
+      describe_matrix(t, rows, cols);
+    }
+  }
+  t.hyper = make_hyper(options, t.path);
   return t;
 }
 
 void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
-  const Storage storage = t.size < options.min_quantized_size ? Storage::fp32 : options.storage;
+  SlotFormat moment = second_moment_format(options), momentum = momentum_format(options);
+  if (t.size < options.min_quantized_size) moment.storage = momentum.storage = Storage::fp32;
   t.clock = state.take(sizeof(core::TensorClock));
-  const auto lay_out = [&](SlotKind kind, int64_t matrix) {
-    lay_out_slot(t.slot[int(kind)], t.slices, matrix, storage, options.block, state);
+  const auto lay_out = [&](SlotKind kind, int64_t rows, int64_t row, SlotFormat format) {
+    lay_out_slot(t, kind, rows, row, format, state);
   };
-  if (t.path == Path::factored) {
-    lay_out(SlotKind::row, t.rows);
-    lay_out(SlotKind::col, t.cols);
+  if (t.path == Path::projected) {
+    if (t.hyper.momentum) lay_out(SlotKind::low_rank_momentum, t.low_rows, t.low_cols, momentum);
+    if (t.hyper.projection_factored) {
+      lay_out(SlotKind::low_rank_row, 1, t.low_rows, moment);
+      lay_out(SlotKind::low_rank_col, 1, t.low_cols, moment);
+    } else {
+      lay_out(SlotKind::low_rank_second_moment, 1, int64_t(t.low_rows) * t.low_cols, moment);
+    }
+    return;
+  }
+  const bool factored = t.path == Path::factored;
+  if (factored) {
+    lay_out(SlotKind::row, 1, t.rows, moment);
+    lay_out(SlotKind::col, 1, t.cols, moment);
   } else {
-    lay_out(SlotKind::second_moment, t.slice);
+    lay_out(SlotKind::second_moment, 1, t.slice, moment);
+  }
+  if (t.hyper.momentum) lay_out(SlotKind::momentum, factored ? t.rows : 1, factored ? t.cols : t.slice, momentum);
+  if (t.hyper.has_confidence) {
+    lay_out(SlotKind::confidence_row, 1, t.rows, moment);
+    lay_out(SlotKind::confidence_col, 1, t.cols, moment);
   }
 }
 
-void lay_out_lasting(TensorPlan& t, bool record_second_moment, Layout& scratch) {
+void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
+  constexpr int64_t word = sizeof(float);
   t.scalars = scratch.take(sizeof(core::StepScalars));
   t.done = scratch.take((t.slices + 1) * int64_t(sizeof(uint32_t)));
   t.nonfinite_count = scratch.take(sizeof(uint64_t));
   t.norm_pending = scratch.take(sizeof(uint32_t));
   if (t.path == Path::factored) {
-    t.row = scratch.take(t.slices * t.rows * int64_t(sizeof(float)));
-    t.col = scratch.take(t.slices * t.cols * int64_t(sizeof(float)));
-    if (t.hyper.carried) t.parameter_sums = scratch.take(t.slices * t.rows * t.panels * int64_t(sizeof(double)));
-  } else if (record_second_moment) {
-    t.second_moment = scratch.take(t.size * int64_t(sizeof(float)));
+    t.row = scratch.take(t.slices * t.rows * word);
+    t.col = scratch.take(t.slices * t.cols * word);
   }
+  if (t.path != Path::full && t.hyper.carried)
+    t.parameter_sums = scratch.take(t.slices * t.rows * t.panels * int64_t(sizeof(double)));
+  if (t.hyper.has_confidence) {
+    t.confidence_row = scratch.take(t.slices * t.rows * word);
+    t.confidence_col = scratch.take(t.slices * t.cols * word);
+  }
+  const int64_t low = int64_t(t.low_rows) * t.low_cols;
+  if (t.path == Path::projected) {
+    t.low_rank_gradient = scratch.take(low * word);
+    t.channel_scale = scratch.take((t.hyper.scale_by_tensor ? 1 : t.channels) * word);
+    if (t.hyper.projection_factored) {
+      t.low_rank_row = scratch.take(t.low_rows * word);
+      t.low_rank_col = scratch.take(t.low_cols * word);
+    }
+  }
+  if (!record) return;
+  const auto keep = [&](int64_t& offset, SlotKind kind) {
+    if (t.slot[int(kind)].count != 0) offset = scratch.take(t.slot[int(kind)].count * word);
+  };
+  keep(t.second_moment, SlotKind::second_moment);
+  keep(t.momentum, SlotKind::momentum);
+  keep(t.low_rank_momentum, SlotKind::low_rank_momentum);
+  keep(t.low_rank_second_moment, SlotKind::low_rank_second_moment);
 }
 
 void lay_out_work(TensorPlan& t, Layout& work) {
   constexpr int64_t word = sizeof(float), dword = sizeof(double);
-  t.slice_sums = work.take(3 * t.slices * dword);
+  t.slice_sums = work.take(kSliceSums * t.slices * dword);
   t.slice_step = work.take(t.slices * word);
   if (t.path == Path::full) {
     t.update_sums = work.take(t.slices * t.flat_tiles * dword);
@@ -155,9 +260,16 @@ void lay_out_work(TensorPlan& t, Layout& work) {
     return;
   }
   if (!t.hyper.carried) t.parameter_sums = work.take(t.slices * t.rows * t.panels * dword);
+  t.row_tile_sums = work.take(2 * t.slices * t.row_tiles * dword);
+  if (t.path == Path::projected) {
+    t.channel_sums = work.take(3 * t.channels * dword);
+    if (!t.reduces_columns) t.channel_strips = work.take(int64_t(t.strips) * t.cols * dword);
+    return;
+  }
   t.col_scale = work.take(t.slices * t.pitch * word);
   t.norm_tiles = work.take(t.slices * t.column_tiles * dword);
-  t.row_tile_sums = work.take(2 * t.slices * t.row_tiles * dword);
+  if (t.hyper.has_confidence) t.confidence_scale = work.take(t.slices * t.pitch * word);
+  if (core::limits_later(t.hyper) && !t.hyper.has_confidence) t.momentum_sums = work.take(t.slices * t.rows * dword);
   const int64_t partial = int64_t(t.strips) * t.pitch * word;  // bytes of one slice
   t.chunk = std::clamp<int64_t>(kWaveBytes / (2 * partial), 1, t.slices);
   t.partial_col = work.take(t.chunk * partial);
@@ -168,11 +280,23 @@ void lay_out_work(TensorPlan& t, Layout& work) {
 }  // namespace
 
 std::string_view slot_name(SlotKind kind) {
-  return kind == SlotKind::row ? "row" : kind == SlotKind::col ? "col" : "second_moment";
+  constexpr std::string_view kNames[kSlots] = {"row",
+                                               "col",
+                                               "second_moment",
+                                               "momentum",
+                                               "confidence_row",
+                                               "confidence_col",
+                                               "low_rank_momentum",
+                                               "low_rank_second_moment",
+                                               "low_rank_row",
+                                               "low_rank_col"};
+  return kNames[int(kind)];
 }
 
 Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment) {
   if (tensors.empty()) throw OptionError("tensors: none given, expected at least one");
+  if (tensors.size() >= kMaxTensors)
+    throw OptionError(fmt::format("tensors: {} given, expected fewer than {}", tensors.size(), kMaxTensors));
   if (groups.empty()) throw OptionError("groups: none given, expected at least one");
   Plan plan;
   for (const GroupOptions& group : groups) {
@@ -181,10 +305,12 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   }
   Layout state(kStateAlignment), scratch(kStateAlignment);
   const int64_t lr = state.take(int64_t(groups.size() * sizeof(double)));
+  plan.multiplier = state.take(sizeof(float));
   for (const TensorSpec& spec : tensors) {
     check_spec(spec, groups.size());
     const GroupOptions& options = groups[size_t(spec.group)];
-    TensorPlan t = describe(spec, options);
+    TensorPlan t = describe(spec, options, uint32_t(plan.tensors.size()));
+    t.multiplier = plan.multiplier;
     t.lr = lr + spec.group * int64_t(sizeof(double));
     lay_out_state(t, options, state);
     lay_out_lasting(t, record_second_moment, scratch);
@@ -217,14 +343,16 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
 std::vector<std::byte> Plan::initial_state() const {
   std::vector<std::byte> bytes(state_bytes);
   std::memcpy(bytes.data(), lr.data(), lr.size() * sizeof(double));
+  const float one = 1.0f;
+  std::memcpy(bytes.data() + multiplier, &one, sizeof one);
   for (const TensorPlan& t : tensors) {
     for (const SlotPlan& slot : t.slot) {
+      if (slot.count == 0 || core::is_uniform(slot.storage)) continue;  // a scale of 0
       const core::BlockScale zeros = core::block_scale(slot.storage, core::BlockRange{});
       const float stored[2] = {zeros.lo, zeros.r};
       const int words = core::scale_words(slot.storage);
-      const int64_t blocks = slot.count == 0 ? 0 : slot.count / slot.matrix * slot.blocks;
       float* scale = core::at<float>(bytes.data(), slot.scales);
-      for (int64_t b = 0; b < blocks; ++b, scale += words) std::copy_n(stored, words, scale);
+      for (int64_t b = 0; b < t.slices * slot.blocks; ++b, scale += words) std::copy_n(stored, words, scale);
     }
   }
   return bytes;

@@ -138,8 +138,8 @@ void apply(Pass& x) {
     }
   });
   x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    encode_slot(t.slot[int(SlotKind::row)], x.arenas.state, k, 0, t.rows, x.row + k * t.rows);
-    encode_slot(t.slot[int(SlotKind::col)], x.arenas.state, k, 0, t.cols, x.col + k * t.cols);
+    encode_slot(t.slot[int(SlotKind::row)], x.arenas.state, {k, 0, 0, t.rows}, x.s.writes, x.row + k * t.rows);
+    encode_slot(t.slot[int(SlotKind::col)], x.arenas.state, {k, 0, 0, t.cols}, x.s.writes, x.col + k * t.cols);
     if (t.hyper.carried) x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
   });
 }
@@ -149,17 +149,17 @@ void apply(Pass& x) {
 void step_factored(const TensorPlan& t, const TensorPointers& pointers, const Arenas& arenas, Workers& workers) {
   core::TensorClock& clock = *at<core::TensorClock>(arenas.state, t.clock);
   core::StepScalars& scalars = *at<core::StepScalars>(arenas.scratch, t.scalars);
-  scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr));
+  scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr), *at<float>(arenas.state, t.multiplier));
   Pass x{t, pointers, arenas, workers, scalars};
   workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    decode_slot(t.slot[int(SlotKind::row)], arenas.state, k, 0, t.rows, x.row + k * t.rows);
-    decode_slot(t.slot[int(SlotKind::col)], arenas.state, k, 0, t.cols, x.col + k * t.cols);
+    decode_slot(t.slot[int(SlotKind::row)], arenas.state, {k, 0, 0, t.rows}, x.s.writes, x.row + k * t.rows);
+    decode_slot(t.slot[int(SlotKind::col)], arenas.state, {k, 0, 0, t.cols}, x.s.writes, x.col + k * t.cols);
   });
   sweep(x);
   finish(x);
   if (scalars.skipped) return;
   apply(x);
-  clock.t = scalars.step;
+  core::commit_step(t.hyper, scalars, clock);
   if (t.hyper.carried) clock.parameter_sum = core::tree_in_place(x.slice_parameter, t.slices);
 }
 

@@ -40,7 +40,8 @@ void precondition(const Pass& x, const Tile& tile, bool zero, float* v, float* u
     zero_nonfinite(g, space.gradient.data(), tile.count);
     g = space.gradient.data();
   }
-  decode_slot(x.t.slot[int(SlotKind::second_moment)], x.arenas.state, tile.slice, tile.first, tile.count, v);
+  decode_slot(x.t.slot[int(SlotKind::second_moment)], x.arenas.state, {tile.slice, 0, tile.first, tile.count},
+              x.s.writes, v);
   precondition_row(v, g, x.s.weights, u, tile.count);
 }
 
@@ -88,7 +89,8 @@ void apply(Pass& x) {
       const float* stored = widen_row(x.p.parameter, t.parameter, start, tile.count, space.parameter.data());
       x.parameter_sums[item] = tree_sum_squares(stored, tile.count);
     }
-    encode_slot(t.slot[int(SlotKind::second_moment)], x.arenas.state, tile.slice, tile.first, tile.count, v);
+    encode_slot(t.slot[int(SlotKind::second_moment)], x.arenas.state, {tile.slice, 0, tile.first, tile.count},
+                x.s.writes, v);
     if (t.second_moment >= 0) {
       float* record = at<float>(x.arenas.scratch, t.second_moment) + start;
       for (int64_t i = 0; i < tile.count; ++i) record[i] = core::canonical(v[i]);
@@ -101,7 +103,7 @@ void apply(Pass& x) {
 void step_full(const TensorPlan& t, const TensorPointers& pointers, const Arenas& arenas, Workers& workers) {
   core::TensorClock& clock = *at<core::TensorClock>(arenas.state, t.clock);
   core::StepScalars& scalars = *at<core::StepScalars>(arenas.scratch, t.scalars);
-  scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr));
+  scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr), *at<float>(arenas.state, t.multiplier));
   Pass x{t, pointers, arenas, workers, scalars};
   sweep(x);
   const double update_sum = total(t, x.update_sums, x.slice_update);
@@ -109,7 +111,7 @@ void step_full(const TensorPlan& t, const TensorPointers& pointers, const Arenas
   core::finish_step(t.hyper, t.size, update_sum, t.nonfinite == Nonfinite::skip, scalars);
   if (scalars.skipped) return;
   apply(x);
-  clock.t = scalars.step;
+  core::commit_step(t.hyper, scalars, clock);
   if (t.hyper.carried) clock.parameter_sum = total(t, x.parameter_sums, x.slice_parameter);
 }
 

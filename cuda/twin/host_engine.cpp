@@ -34,6 +34,7 @@ class HostEngine final : public Engine {
         state_(memory_, plan.state_bytes),
         scratch_(memory_, plan.scratch_bytes),
         workers_(config.threads, width(plan)) {
+    check_features();
     const std::vector<std::byte> initial = plan.initial_state();
     std::memcpy(state_.data(), initial.data(), initial.size());
     std::memset(scratch_.data(), 0, scratch_.bytes());
@@ -50,6 +51,10 @@ class HostEngine final : public Engine {
   void set_lr(int group, double lr, Stream) override {
     std::memcpy(state_.data() + size_t(group) * sizeof lr, &lr, sizeof lr);
   }
+  void set_multiplier(float multiplier, Stream) override {
+    if (multiplier != 1.0f) throw OptionError("gradient multiplier: not implemented by the host twin, expected 1");
+    std::memcpy(state_.data() + plan_.multiplier, &multiplier, sizeof multiplier);
+  }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream) const override {
     const Arena& from = arena == ArenaKind::state ? state_ : scratch_;
     std::memcpy(to.data(), from.data() + offset, to.size());
@@ -59,6 +64,20 @@ class HostEngine final : public Engine {
   }
 
  private:
+  // What the twin does not implement.
+  void check_features() const {
+    for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+      const TensorPlan& t = plan_.tensors[i];
+      const auto refuse = [&](bool asked, const char* option) {
+        if (asked)
+          throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the host twin does not implement");
+      };
+      refuse(t.path == Path::projected, "projection_rank");
+      refuse(t.hyper.momentum, "beta1");
+      refuse(t.parameter_rounding != Rounding::nearest, "parameter_rounding");
+    }
+  }
+
   static int64_t width(const Plan& plan) {
     int64_t most = 0;
     for (const TensorPlan& tensor : plan.tensors) most = std::max(most, workspace_width(tensor));

@@ -143,6 +143,7 @@ struct StraightLine {
     }
     v.assign(size_t(slices * m * n), 0.0f);
     hyper = {};
+    hyper.projection_scale = 1.0;
     hyper.beta2_decay = options.beta2_decay;
     hyper.fixed_weight = options.beta2.has_value();
     hyper.beta2 = options.beta2.value_or(0);
@@ -157,7 +158,7 @@ struct StraightLine {
   }
 
   void step(const Data& g, Data& p) {
-    core::StepScalars s = core::begin_step(hyper, clock, options.lr);
+    core::StepScalars s = core::begin_step(hyper, clock, options.lr, 1.0f);
     std::vector<double> parameter_sums, update_sums, means;
     std::vector<float> u(v.size());
     for (int64_t k = 0; k < slices; ++k) {
@@ -328,7 +329,7 @@ TEST(Optimizer, StateIsTheCodeOfWhatTheStepUsed) {
         core::include(range, row[matrix * 90 + j]);
       const core::BlockScale scale = core::block_scale(storage, range);
       ASSERT_EQ(slot.scales[block * words], scale.lo);
-      const uint8_t code = core::encode(storage, row[i], scale);
+      const uint32_t code = core::encode(storage, row[i], scale);
       ASSERT_EQ(uint8_t(slot.values[i]), code);
       ASSERT_EQ(decoded[i], core::decode(storage, code, core::block_decoder(storage, scale)));
     }

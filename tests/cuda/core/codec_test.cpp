@@ -19,7 +19,7 @@ Coded encode_block(Storage storage, const std::vector<float>& values) {
   BlockRange range;
   for (float v : values) include(range, v);
   Coded coded{block_scale(storage, range), {}};
-  for (float v : values) coded.codes.push_back(encode(storage, v, coded.scale));
+  for (float v : values) coded.codes.push_back(uint8_t(encode(storage, v, coded.scale)));
   return coded;
 }
 std::vector<float> decode_block(Storage storage, const Coded& coded) {
@@ -85,7 +85,7 @@ TEST_P(Codecs, EveryCodeIsReachedAndDecodesInOrder) {
   for (int code = first; code <= 255; ++code) {
     const float v = decode(GetParam(), uint8_t(code), decoder);
     EXPECT_LT(previous, v);
-    EXPECT_EQ(encode(GetParam(), v, scale), code);
+    EXPECT_EQ(encode(GetParam(), v, scale), uint32_t(code));
     previous = v;
   }
 }
