@@ -5,6 +5,7 @@
 
 #include "cuda/core/codec.h"
 #include "cuda/core/uniform.h"
+#include "cuda/state/draws.h"
 
 namespace plumbline {
 namespace {
@@ -20,15 +21,6 @@ int64_t first_byte(const SlotPlan& slot, const SlotRange& at) {
 int64_t first_scale(const SlotPlan& slot, const SlotRange& at) {
   const int64_t block = (at.slice * slot.rows() + at.row) * slot.row_blocks + at.first / slot.block;
   return slot.scales + block * core::scale_words(slot.storage) * int64_t(sizeof(float));
-}
-
-// Random bits of n consecutive columns from a multiple of 8 on, one word each.
-void draw_row(const core::RoundingStream& stream, const SlotRange& at, int64_t n, uint32_t* __restrict bits) {
-  const int64_t group = at.first / core::kDraws, groups = core::ceil_div(n, core::kDraws);
-  for (int64_t k = 0; k < groups; ++k) {
-    const core::PhiloxWords words = core::draw_group(stream, group + k, at.row, at.slice);
-    for (int e = 0; e < core::kDraws; ++e) bits[k * core::kDraws + e] = core::draw_bits(words, e);
-  }
 }
 
 // Bits of the largest magnitude; NaN is above all.
@@ -175,7 +167,7 @@ void encode_slot(const SlotPlan& slot, std::byte* state, const SlotRange& range,
   if (slot.storage == Storage::bf16) {
     for (int64_t i = 0; i < range.count; i += kMostInBlock) {
       const int64_t n = std::min(kMostInBlock, range.count - i);
-      if (stochastic) draw_row(stream, {range.slice, range.row, range.first + i, n}, n, bits);
+      if (stochastic) draw_row(stream, range.slice, range.row, range.first + i, n, bits);
       encode_bf16(slot.rounding, values + i, bits, n, bytes + core::row_bytes(slot.storage, i));
     }
     return;
@@ -184,7 +176,7 @@ void encode_slot(const SlotPlan& slot, std::byte* state, const SlotRange& range,
   float* stored = core::at<float>(state, first_scale(slot, range));
   for (int64_t i = 0; i < range.count; i += slot.block, stored += words) {
     const int64_t n = std::min<int64_t>(slot.block, range.count - i), first = range.first + i;
-    if (stochastic) draw_row(stream, {range.slice, range.row, first, n}, n, bits);
+    if (stochastic) draw_row(stream, range.slice, range.row, first, n, bits);
     const float delta = slot.rounding == Rounding::dither
                             ? core::draw_dither(stream, first / slot.block, range.row, range.slice)
                             : 0.0f;

@@ -1,70 +1,59 @@
+#include "cuda/twin/factored.h"
+
 #include <algorithm>
 #include <atomic>
 
 #include "cuda/core/tree.h"
-#include "cuda/state/slots.h"
-#include "cuda/twin/rows.h"
-#include "cuda/twin/steps.h"
 
 namespace plumbline::twin {
 namespace {
 
 using core::at;
 
-// One step's view of the tensor: pointers into the arenas.
-struct Pass {
-  const TensorPlan& t;
-  const TensorPointers& p;
-  const Arenas& arenas;
-  Workers& workers;
-  core::StepScalars& s;
-  float* row = at<float>(arenas.scratch, t.row);
-  float* col = at<float>(arenas.scratch, t.col);
-  float* scale = at<float>(arenas.scratch, t.col_scale);
-  float* partial_col = at<float>(arenas.scratch, t.partial_col);
-  float* partial_weighted = at<float>(arenas.scratch, t.partial_weighted);
-  double* parameter_sums = at<double>(arenas.scratch, t.parameter_sums);
-  double* norm_tiles = at<double>(arenas.scratch, t.norm_tiles);
-  double* slice_mean = at<double>(arenas.scratch, t.slice_sums);
-  double* slice_update = slice_mean + t.slices;
-  double* slice_parameter = slice_update + t.slices;
-};
-
 // Columns per item of the column pass: whole tiles of norm_tiles.
 constexpr int64_t kColumns = 16 * core::kColumnTile;
 
-// Rows of one strip: R_i, and the strip's partial sums of the columns. Returns the count of non-finite elements.
-int64_t sweep_strip(const Pass& x, int64_t slice, int64_t strip, float* c, float* w, Workspace& space) {
+// R_i, and the strip's partial sums of the columns; with momentum of the gradient that is written, too.
+void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip, float* c,
+                  float* w, Workspace& space) {
   const TensorPlan& t = x.t;
-  const int64_t first = strip * t.strip_rows, last = std::min<int64_t>(first + t.strip_rows, t.rows);
+  const bool momentum = t.hyper.momentum && !t.hyper.momentum_of_update;
   float* s = space.square.data();
   int64_t nonfinite = 0;
-  std::fill_n(c, t.cols, 0.0f);
-  std::fill_n(w, t.cols, 0.0f);
-  for (int64_t i = slice * t.rows + first; i < slice * t.rows + last; ++i) {
-    const float* g = widen_row(x.p.gradient, t.gradient, i * t.cols, t.cols, space.gradient.data());
+  const int64_t first = strip * t.strip_rows, last = std::min<int64_t>(first + t.strip_rows, t.rows);
+  for (int64_t i = first; i < last; ++i) {
+    const float* g = x.gradient.read(x.element(slice, i), t.cols, space.gradient.data());
     square_row(g, s, t.cols);
     float sum = tree_sum(s, t.cols);
     if (!(sum < core::kSquareLimit)) {  // else no element can be under the policy
       nonfinite += count_nonfinite(g, t.cols);
       if (t.nonfinite == Nonfinite::zero) {
         zero_nonfinite(g, space.gradient.data(), t.cols);
-        square_row(space.gradient.data(), s, t.cols);
+        g = space.gradient.data();
+        square_row(g, s, t.cols);
         sum = tree_sum(s, t.cols);
       }
     }
-    x.row[i] = core::canonical(core::average(x.row[i], sum, float(t.cols), x.s.weights));
-    accumulate_row(s, core::inverse_row(x.row[i]), c, w, t.cols);
+    const int64_t at_row = slice * t.rows + i;
+    average.row[at_row] = core::canonical(core::average(average.row[at_row], sum, float(t.cols), average.weights));
+    const float inverse = core::inverse_row(average.row[at_row]);
+    if (momentum) {
+      x.momentum.update(x.place(slice, i), g, space.momentum.data());
+      accumulate_row(s, space.momentum.data(), inverse, c, w, t.cols);
+    } else {
+      accumulate_row(s, inverse, c, w, t.cols);
+    }
     if (x.s.reads_parameter) {
-      const float* p = widen_row(x.p.parameter, t.parameter, i * t.cols, t.cols, space.parameter.data());
-      x.parameter_sums[i] = tree_sum_squares(p, t.cols);
+      const float* p = x.parameter.read(x.element(slice, i), t.cols, space.parameter.data());
+      x.parameter_sums[at_row] = tree_sum_squares(p, t.cols);
     }
   }
-  return nonfinite;
+  if (nonfinite > 0) std::atomic_ref(x.s.nonfinite) += nonfinite;
 }
 
 // Columns [first, first + n) of a slice: T over strips, C_j, b_j, and the norm's terms summed per tile.
-void finish_range(const Pass& x, int64_t slice, int64_t first, int64_t n, float* c, float* w) {
+void finish_range(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t first, int64_t n,
+                  float* c, float* w) {
   const TensorPlan& t = x.t;
   for (int64_t d = 1; d < t.strips; d *= 2) {
     for (int64_t k = 0; k + d < t.strips; k += 2 * d) {
@@ -73,92 +62,146 @@ void finish_range(const Pass& x, int64_t slice, int64_t first, int64_t n, float*
     }
   }
   double q[kColumns];
-  float* col = x.col + slice * t.cols + first;
-  finish_columns(c + first, w + first, float(t.rows), x.s.weights, col, q, x.scale + slice * t.pitch + first, n);
+  finish_columns(c + first, w + first, float(t.rows), average.weights, average.col + slice * t.cols + first, q,
+                 average.scale + slice * t.pitch + first, n);
   double* sums = x.norm_tiles + slice * t.column_tiles + first / core::kColumnTile;
   for (int64_t j = 0; j < n; j += core::kColumnTile) {
     *sums++ = core::tree_in_place(q + j, std::min<int64_t>(core::kColumnTile, n - j));
   }
 }
 
-void sweep(Pass& x) {
+// Whether an element falls under the policy: what momentum of the gradient has to know before it is written.
+bool is_skipped(const FactoredPass& x) {
   const TensorPlan& t = x.t;
-  std::atomic<int64_t> nonfinite = 0;
-  const int64_t ranges = core::ceil_div(t.cols, kColumns);
-  for (int64_t base = 0; base < t.slices; base += t.chunk) {
-    const int64_t slices = std::min(t.chunk, t.slices - base);
-    x.workers.for_each(slices * t.strips, [&](int64_t item, Workspace& space) {
-      const int64_t at_partial = item * t.pitch;
-      nonfinite += sweep_strip(x, base + item / t.strips, item % t.strips, x.partial_col + at_partial,
-                               x.partial_weighted + at_partial, space);
-    });
-    x.workers.for_each(slices * ranges, [&](int64_t item, Workspace&) {
-      const int64_t slice = item / ranges, first = item % ranges * kColumns;
-      const int64_t at_partial = slice * t.strips * t.pitch;
-      finish_range(x, base + slice, first, std::min(kColumns, t.cols - first), x.partial_col + at_partial,
-                   x.partial_weighted + at_partial);
-    });
-  }
-  x.s.nonfinite = nonfinite;
+  if (t.nonfinite != Nonfinite::skip || !t.hyper.momentum || t.hyper.momentum_of_update) return false;
+  x.workers.for_each(t.slices * t.rows, [&](int64_t i, Workspace& space) {
+    const int64_t found = count_nonfinite(x.gradient.read(i * t.cols, t.cols, space.gradient.data()), t.cols);
+    if (found > 0) std::atomic_ref(x.s.nonfinite) += found;
+  });
+  return x.s.nonfinite > 0;
 }
 
-void finish(Pass& x) {
+void finish(const FactoredPass& x) {
   const TensorPlan& t = x.t;
-  x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    x.slice_mean[k] = core::mean_row(tree_sum_double(x.row + k * t.rows, t.rows), t.rows);
-    const double norm = core::tree_in_place(x.norm_tiles + k * t.column_tiles, t.column_tiles);
-    x.slice_update[k] = core::slice_update_sum(x.slice_mean[k], norm);
-    if (x.s.reads_parameter) x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
-  });
-  if (x.s.reads_parameter) x.s.parameter_sum = core::tree_in_place(x.slice_parameter, t.slices);
+  if (x.s.reads_parameter) {
+    x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
+      x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
+    });
+    x.s.parameter_sum = core::tree_in_place(x.slice_parameter, t.slices);
+  }
   const double update_sum = core::tree_in_place(x.slice_update, t.slices);
   core::finish_step(t.hyper, t.size, update_sum, t.nonfinite == Nonfinite::skip, x.s);
 }
 
-void apply(Pass& x) {
+// Where the update is the momentum of itself.
+void finish_momentum(const FactoredPass& x) {
+  if (x.t.hyper.has_confidence)
+    sweep_confidence(x);
+  else if (x.t.hyper.limiter)
+    sweep_momentum(x);
+  if (core::limits_later(x.t.hyper))
+    core::finish_limit(x.t.hyper, core::sqrt(core::tree_in_place(x.slice_momentum, x.t.slices)), x.s);
+}
+
+void apply(const FactoredPass& x) {
   const TensorPlan& t = x.t;
-  const bool zero = t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0;
+  const core::Hyper& h = t.hyper;
+  const bool plain = h.momentum_of_update && !h.has_confidence;  // the update is M itself
+  const FactoredAverage average = h.has_confidence ? x.confidence() : x.moment();
   x.workers.for_each(t.slices * t.strips, [&](int64_t item, Workspace& space) {
     const int64_t slice = item / t.strips, first = item % t.strips * t.strip_rows;
     const int64_t last = std::min<int64_t>(first + t.strip_rows, t.rows);
-    const float k = float(core::step_coefficient(x.s.applied, x.slice_mean[slice]));
-    for (int64_t i = slice * t.rows + first; i < slice * t.rows + last; ++i) {
-      const float* g = widen_row(x.p.gradient, t.gradient, i * t.cols, t.cols, space.gradient.data());
-      if (zero) {
-        zero_nonfinite(g, space.square.data(), t.cols);
-        g = space.square.data();
+    const float k = float(core::step_coefficient(x.s.applied, average.mean[slice]));
+    for (int64_t i = first; i < last; ++i) {
+      const float* v = space.momentum.data();
+      if (!h.momentum) {
+        v = x.final_gradient(slice, i, space.gradient.data());
+      } else if (plain && !h.limiter) {
+        average_update(x, slice, i, space);
+      } else {
+        x.momentum.read(x.place(slice, i), space.momentum.data());
       }
-      float* p = open_row(x.p.parameter, t.parameter, i * t.cols, t.cols, space.parameter.data());
-      update_row(p, g, x.scale + slice * t.pitch, core::row_scale(k, x.row[i]), x.s.keep, t.cols);
-      close_row(x.p.parameter, t.parameter, i * t.cols, t.cols, p);
-      if (t.hyper.carried) {
-        const float* stored = widen_row(x.p.parameter, t.parameter, i * t.cols, t.cols, space.parameter.data());
-        x.parameter_sums[i] = tree_sum_squares(stored, t.cols);
+      float* p = x.parameter.open(x.element(slice, i), t.cols, space.parameter.data());
+      if (plain) {
+        update_full_row(p, v, x.s.full_step, x.s.keep, t.cols);
+      } else {
+        const float a = core::row_scale(k, average.row[slice * t.rows + i]);
+        update_row(p, v, average.scale + slice * t.pitch, a, x.s.keep, t.cols);
+      }
+      x.parameter.close(x.element(slice, i), x.place(slice, i), p);
+      if (h.carried) {
+        const float* stored = x.parameter.read(x.element(slice, i), t.cols, space.parameter.data());
+        x.parameter_sums[slice * t.rows + i] = tree_sum_squares(stored, t.cols);
       }
     }
   });
+  if (!h.carried) return;
   x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    encode_slot(t.slot[int(SlotKind::row)], x.arenas.state, {k, 0, 0, t.rows}, x.s.writes, x.row + k * t.rows);
-    encode_slot(t.slot[int(SlotKind::col)], x.arenas.state, {k, 0, 0, t.cols}, x.s.writes, x.col + k * t.cols);
-    if (t.hyper.carried) x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
+    x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
+  });
+}
+
+// The averages that a step starts from and leaves behind: code(slot, range, values) of each slice.
+template <class Code>
+void visit_averages(const FactoredPass& x, Code code) {
+  const TensorPlan& t = x.t;
+  x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
+    const auto visit = [&](SlotKind row, SlotKind col, const FactoredAverage& average) {
+      code(t.slot[int(row)], SlotRange{k, 0, 0, t.rows}, average.row + k * t.rows);
+      code(t.slot[int(col)], SlotRange{k, 0, 0, t.cols}, average.col + k * t.cols);
+    };
+    visit(SlotKind::row, SlotKind::col, x.moment());
+    if (t.hyper.has_confidence) visit(SlotKind::confidence_row, SlotKind::confidence_col, x.confidence());
   });
 }
 
 }  // namespace
 
+void sweep_average(const FactoredPass& x, const FactoredAverage& average, StripSweep strip) {
+  const TensorPlan& t = x.t;
+  const int64_t ranges = core::ceil_div(t.cols, kColumns);
+  for (int64_t base = 0; base < t.slices; base += t.chunk) {
+    const int64_t slices = std::min(t.chunk, t.slices - base);
+    x.workers.for_each(slices * t.strips, [&](int64_t item, Workspace& space) {
+      float *c = x.partial_col + item * t.pitch, *w = x.partial_weighted + item * t.pitch;
+      std::fill_n(c, t.cols, 0.0f);
+      std::fill_n(w, t.cols, 0.0f);
+      strip(x, average, base + item / t.strips, item % t.strips, c, w, space);
+    });
+    x.workers.for_each(slices * ranges, [&](int64_t item, Workspace&) {
+      const int64_t slice = item / ranges, first = item % ranges * kColumns;
+      const int64_t at_partial = slice * t.strips * t.pitch;
+      finish_range(x, average, base + slice, first, std::min(kColumns, t.cols - first), x.partial_col + at_partial,
+                   x.partial_weighted + at_partial);
+    });
+  }
+  x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
+    average.mean[k] = core::mean_row(tree_sum_double(average.row + k * t.rows, t.rows), t.rows);
+    const double norm = core::tree_in_place(x.norm_tiles + k * t.column_tiles, t.column_tiles);
+    average.norm[k] = core::slice_update_sum(average.mean[k], norm);
+  });
+}
+
 void step_factored(const TensorPlan& t, const TensorPointers& pointers, const Arenas& arenas, Workers& workers) {
   core::TensorClock& clock = *at<core::TensorClock>(arenas.state, t.clock);
   core::StepScalars& scalars = *at<core::StepScalars>(arenas.scratch, t.scalars);
   scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr), *at<float>(arenas.state, t.multiplier));
-  Pass x{t, pointers, arenas, workers, scalars};
-  workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    decode_slot(t.slot[int(SlotKind::row)], arenas.state, {k, 0, 0, t.rows}, x.s.writes, x.row + k * t.rows);
-    decode_slot(t.slot[int(SlotKind::col)], arenas.state, {k, 0, 0, t.cols}, x.s.writes, x.col + k * t.cols);
+  FactoredPass x{t, pointers, arenas, workers, scalars};
+  if (is_skipped(x)) {
+    scalars.skipped = 1;
+    return;
+  }
+  visit_averages(x, [&](const SlotPlan& slot, const SlotRange& range, float* values) {
+    decode_slot(slot, arenas.state, range, scalars.writes, values);
   });
-  sweep(x);
+  sweep_average(x, x.moment(), moment_strip);
   finish(x);
   if (scalars.skipped) return;
+  if (t.hyper.momentum_of_update) finish_momentum(x);
   apply(x);
+  visit_averages(x, [&](const SlotPlan& slot, const SlotRange& range, const float* values) {
+    encode_slot(slot, arenas.state, range, scalars.writes, values);
+  });
   core::commit_step(t.hyper, scalars, clock);
   if (t.hyper.carried) clock.parameter_sum = core::tree_in_place(x.slice_parameter, t.slices);
 }

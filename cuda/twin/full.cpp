@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <atomic>
 
+#include "cuda/core/momentum.h"
 #include "cuda/core/tree.h"
-#include "cuda/state/slots.h"
-#include "cuda/twin/rows.h"
+#include "cuda/twin/gradient.h"
+#include "cuda/twin/momentum.h"
+#include "cuda/twin/parameter.h"
 #include "cuda/twin/steps.h"
 
 namespace plumbline::twin {
@@ -17,55 +19,74 @@ struct Pass {
   const Arenas& arenas;
   Workers& workers;
   core::StepScalars& s;
+  Gradient gradient = {p.gradient, t.gradient, s.multiplier};
+  Parameter parameter = {t, p.parameter, uint32_t(s.step - 1)};
+  Momentum momentum = {t, SlotKind::momentum, arenas, s};
   double* update_sums = at<double>(arenas.scratch, t.update_sums);
   double* parameter_sums = at<double>(arenas.scratch, t.parameter_sums);
   double* slice_update = at<double>(arenas.scratch, t.slice_sums) + t.slices;
   double* slice_parameter = slice_update + t.slices;
+
+  const SlotPlan& slot() const { return t.slot[int(SlotKind::second_moment)]; }
+  bool averages_gradient() const { return t.hyper.momentum && !t.hyper.momentum_of_update; }
 };
 
-// One tile: elements of one slice, whole blocks of its codec.
+// One tile: elements of one slice, whole blocks of its codecs.
 struct Tile {
-  int64_t slice, first, count;
+  SlotRange range;  // within the slice's only row
+  int64_t start;    // first element
+  int64_t count;
   Tile(const TensorPlan& t, int64_t item)
-      : slice(item / t.flat_tiles),
-        first(item % t.flat_tiles * core::kFlatTile),
-        count(std::min<int64_t>(core::kFlatTile, t.slice - first)) {}
+      : range{item / t.flat_tiles, 0, item % t.flat_tiles * core::kFlatTile, 0},
+        start(range.slice * t.slice + range.first),
+        count(std::min<int64_t>(core::kFlatTile, t.slice - range.first)) {
+    range.count = count;
+  }
 };
 
-// V of this step, in v, and u = g / sqrt(V), from the gradient as the statistics see it.
-void precondition(const Pass& x, const Tile& tile, bool zero, float* v, float* u, Workspace& space) {
-  const float* g =
-      widen_row(x.p.gradient, x.t.gradient, tile.slice * x.t.slice + tile.first, tile.count, space.gradient.data());
-  if (zero) {
-    zero_nonfinite(g, space.gradient.data(), tile.count);
-    g = space.gradient.data();
-  }
-  decode_slot(x.t.slot[int(SlotKind::second_moment)], x.arenas.state, {tile.slice, 0, tile.first, tile.count},
-              x.s.writes, v);
+// The gradient of a tile as the statistics see it.
+const float* tile_gradient(const Pass& x, const Tile& tile, bool zero, Workspace& space) {
+  float* buffer = space.gradient.data();
+  return zero ? x.gradient.read_zeroed(tile.start, tile.count, buffer)
+              : x.gradient.read(tile.start, tile.count, buffer);
+}
+
+// V of this step, in v, and u = x / sqrt(V), x the gradient or the momentum that its tile holds in space.momentum.
+void precondition(const Pass& x, const Tile& tile, const float* g, float* v, float* u, Workspace& space) {
+  decode_slot(x.slot(), x.arenas.state, tile.range, x.s.writes, v);
   precondition_row(v, g, x.s.weights, u, tile.count);
+  if (x.averages_gradient()) full_update_row(v, space.momentum.data(), u, tile.count);
 }
 
 int64_t count_tile(const Pass& x, const Tile& tile, Workspace& space) {
-  const int64_t start = tile.slice * x.t.slice + tile.first;
-  return count_nonfinite(widen_row(x.p.gradient, x.t.gradient, start, tile.count, space.gradient.data()), tile.count);
+  return count_nonfinite(x.gradient.read(tile.start, tile.count, space.gradient.data()), tile.count);
 }
 
-void sweep(Pass& x) {
-  std::atomic<int64_t> nonfinite = 0;
+// Whether an element falls under the policy: what momentum of the gradient has to know before it is written.
+bool is_skipped(const Pass& x) {
+  if (x.t.nonfinite != Nonfinite::skip || !x.averages_gradient()) return false;
+  x.workers.for_each(x.t.slices * x.t.flat_tiles, [&](int64_t item, Workspace& space) {
+    const int64_t found = count_tile(x, Tile(x.t, item), space);
+    if (found > 0) std::atomic_ref(x.s.nonfinite) += found;
+  });
+  return x.s.nonfinite > 0;
+}
+
+void sweep(const Pass& x) {
   x.workers.for_each(x.t.slices * x.t.flat_tiles, [&](int64_t item, Workspace& space) {
     const Tile tile(x.t, item);
     float v[core::kFlatTile], *u = space.square.data();
-    const int64_t count = count_tile(x, tile, space);
-    nonfinite += count;
-    precondition(x, tile, x.t.nonfinite == Nonfinite::zero && count > 0, v, u, space);
+    const int64_t found = count_tile(x, tile, space);
+    if (found > 0) std::atomic_ref(x.s.nonfinite) += found;
+    const float* g = tile_gradient(x, tile, x.t.nonfinite == Nonfinite::zero && found > 0, space);
+    if (x.averages_gradient()) x.momentum.update(tile.range, g, space.momentum.data());
+    precondition(x, tile, g, v, u, space);
     x.update_sums[item] = tree_sum_squares(u, tile.count);
     if (x.s.reads_parameter) {
-      const int64_t start = tile.slice * x.t.slice + tile.first;
-      const float* p = widen_row(x.p.parameter, x.t.parameter, start, tile.count, space.parameter.data());
+      const float* p = x.parameter.read(tile.start, tile.count, space.parameter.data());
       x.parameter_sums[item] = tree_sum_squares(p, tile.count);
     }
   });
-  x.s.nonfinite = nonfinite;
 }
 
 // Tile sums to the tensor's: T over tiles, then over slices.
@@ -74,27 +95,53 @@ double total(const TensorPlan& t, double* tiles, double* slices) {
   return core::tree_in_place(slices, t.slices);
 }
 
-void apply(Pass& x) {
+// V in v, and in space.momentum the momentum of the clipped update, stored and decoded.
+void average_update(const Pass& x, const Tile& tile, float* v, Workspace& space) {
+  const bool zero = x.t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0;
+  float* u = space.square.data();
+  precondition(x, tile, tile_gradient(x, tile, zero, space), v, u, space);
+  clip_full_row(u, x.s.inverse_clip, tile.count);
+  x.momentum.update(tile.range, u, space.momentum.data());
+}
+
+// Momentum of the update ahead of the limiter that needs its norm.
+void sweep_momentum(const Pass& x) {
+  x.workers.for_each(x.t.slices * x.t.flat_tiles, [&](int64_t item, Workspace& space) {
+    const Tile tile(x.t, item);
+    float v[core::kFlatTile];
+    average_update(x, tile, v, space);
+    x.update_sums[item] = tree_sum_squares(space.momentum.data(), tile.count);
+  });
+}
+
+// V of the step once more, and what the parameter moves along.
+const float* final_update(const Pass& x, const Tile& tile, float* v, Workspace& space) {
+  const core::Hyper& h = x.t.hyper;
+  if (h.momentum_of_update && !h.limiter) {
+    average_update(x, tile, v, space);
+    return space.momentum.data();
+  }
+  if (h.momentum) x.momentum.read(tile.range, space.momentum.data());
+  const bool zero = x.t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0;
+  precondition(x, tile, tile_gradient(x, tile, zero, space), v, space.square.data(), space);
+  return h.momentum_of_update ? space.momentum.data() : space.square.data();
+}
+
+void apply(const Pass& x) {
   const TensorPlan& t = x.t;
-  const bool zero = t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0;
   x.workers.for_each(t.slices * t.flat_tiles, [&](int64_t item, Workspace& space) {
     const Tile tile(t, item);
-    const int64_t start = tile.slice * t.slice + tile.first;
-    float v[core::kFlatTile], *u = space.square.data();
-    precondition(x, tile, zero, v, u, space);
-    float* p = open_row(x.p.parameter, t.parameter, start, tile.count, space.parameter.data());
+    float v[core::kFlatTile];
+    const float* u = final_update(x, tile, v, space);
+    float* p = x.parameter.open(tile.start, tile.count, space.parameter.data());
     update_full_row(p, u, x.s.full_step, x.s.keep, tile.count);
-    close_row(x.p.parameter, t.parameter, start, tile.count, p);
+    x.parameter.close(tile.start, tile.range, p);
     if (t.hyper.carried) {
-      const float* stored = widen_row(x.p.parameter, t.parameter, start, tile.count, space.parameter.data());
+      const float* stored = x.parameter.read(tile.start, tile.count, space.parameter.data());
       x.parameter_sums[item] = tree_sum_squares(stored, tile.count);
     }
-    encode_slot(t.slot[int(SlotKind::second_moment)], x.arenas.state, {tile.slice, 0, tile.first, tile.count},
-                x.s.writes, v);
-    if (t.second_moment >= 0) {
-      float* record = at<float>(x.arenas.scratch, t.second_moment) + start;
-      for (int64_t i = 0; i < tile.count; ++i) record[i] = core::canonical(v[i]);
-    }
+    encode_slot(x.slot(), x.arenas.state, tile.range, x.s.writes, v);
+    if (t.second_moment >= 0) copy_canonical(v, at<float>(x.arenas.scratch, t.second_moment) + tile.start, tile.count);
   });
 }
 
@@ -104,12 +151,20 @@ void step_full(const TensorPlan& t, const TensorPointers& pointers, const Arenas
   core::TensorClock& clock = *at<core::TensorClock>(arenas.state, t.clock);
   core::StepScalars& scalars = *at<core::StepScalars>(arenas.scratch, t.scalars);
   scalars = core::begin_step(t.hyper, clock, *at<double>(arenas.state, t.lr), *at<float>(arenas.state, t.multiplier));
-  Pass x{t, pointers, arenas, workers, scalars};
+  const Pass x{t, pointers, arenas, workers, scalars};
+  if (is_skipped(x)) {
+    scalars.skipped = 1;
+    return;
+  }
   sweep(x);
   const double update_sum = total(t, x.update_sums, x.slice_update);
   if (scalars.reads_parameter) scalars.parameter_sum = total(t, x.parameter_sums, x.slice_parameter);
   core::finish_step(t.hyper, t.size, update_sum, t.nonfinite == Nonfinite::skip, scalars);
   if (scalars.skipped) return;
+  if (core::limits_later(t.hyper)) {
+    sweep_momentum(x);
+    core::finish_limit(t.hyper, core::sqrt(total(t, x.update_sums, x.slice_update)), scalars);
+  }
   apply(x);
   core::commit_step(t.hyper, scalars, clock);
   if (t.hyper.carried) clock.parameter_sum = total(t, x.parameter_sums, x.slice_parameter);

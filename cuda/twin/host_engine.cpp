@@ -52,7 +52,6 @@ class HostEngine final : public Engine {
     std::memcpy(state_.data() + size_t(group) * sizeof lr, &lr, sizeof lr);
   }
   void set_multiplier(float multiplier, Stream) override {
-    if (multiplier != 1.0f) throw OptionError("gradient multiplier: not implemented by the host twin, expected 1");
     std::memcpy(state_.data() + plan_.multiplier, &multiplier, sizeof multiplier);
   }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream) const override {
@@ -73,8 +72,6 @@ class HostEngine final : public Engine {
           throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the host twin does not implement");
       };
       refuse(t.path == Path::projected, "projection_rank");
-      refuse(t.hyper.momentum, "beta1");
-      refuse(t.parameter_rounding != Rounding::nearest, "parameter_rounding");
     }
   }
 

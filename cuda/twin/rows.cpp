@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "cuda/core/confidence.h"
+#include "cuda/core/momentum.h"
 #include "cuda/core/number.h"
 #include "cuda/core/tree.h"
 #include "cuda/core/update.h"
@@ -18,6 +20,11 @@ void widen_all(const T* __restrict x, float* __restrict y, int64_t n) {
 template <class T>
 void narrow_all(const float* __restrict x, T* __restrict y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) core::narrow(x[i], y[i]);
+}
+
+template <class T>
+void narrow_stochastic_all(const float* __restrict x, const uint32_t* __restrict bits, T* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) core::narrow_stochastic(x[i], bits[i], y[i]);
 }
 
 // float16 has instructions of its own, which the compiler does not find in core::widen and core::narrow.
@@ -115,6 +122,21 @@ void close_row(void* data, Type type, int64_t first, int64_t n, const float* buf
   }
 }
 
+void close_row_stochastic(void* data, Type type, int64_t first, int64_t n, const float* buffer, const uint32_t* bits) {
+  if (type == Type::bfloat16) {
+    narrow_stochastic_all(buffer, bits, static_cast<core::bf16*>(data) + first, n);
+  } else if (type == Type::float16) {
+    narrow_stochastic_all(buffer, bits, static_cast<core::f16*>(data) + first, n);
+  }
+}
+
+void multiply_row(const float* x, float multiplier, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * multiplier;
+}
+void copy_canonical(const float* __restrict x, float* __restrict out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = core::canonical(x[i]);
+}
+
 int64_t count_nonfinite(const float* g, int64_t n) {
   constexpr int64_t kRun = 1 << 16;  // 32-bit counters: as wide as the values
   int64_t count = 0;
@@ -139,6 +161,14 @@ void accumulate_row(const float* __restrict s, float inverse, float* __restrict 
   for (int64_t i = 0; i < n; ++i) {
     c[i] = c[i] + s[i];
     w[i] = core::add_weighted(s[i], inverse, w[i]);
+  }
+}
+
+void accumulate_row(const float* __restrict s, const float* __restrict x, float inverse, float* __restrict c,
+                    float* __restrict w, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    c[i] = c[i] + s[i];
+    w[i] = core::add_weighted(core::square(x[i]), inverse, w[i]);
   }
 }
 
@@ -170,6 +200,19 @@ double tree_sum_squares(const float* x, int64_t n) {
   return tree_of_terms<double>(x, n, [](float v) { return core::norm_square(v); });
 }
 
+void momentum_row(float* __restrict m, const float* __restrict x, float b1, float c1, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) m[i] = core::momentum(m[i], x[i], b1, c1);
+}
+void clipped_update_row(const float* __restrict g, float a, const float* __restrict b, float* __restrict u, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) u[j] = core::clipped_update(g[j], a, b[j]);
+}
+void clip_full_row(float* u, float inverse_clip, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) u[i] = core::clipped_full_update(u[i], inverse_clip);
+}
+void residual_row(const float* __restrict u, const float* __restrict m, float* __restrict s, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) s[j] = core::residual_square(u[j], m[j]);
+}
+
 void update_row(float* __restrict p, const float* __restrict x, const float* __restrict b, float a, float keep,
                 int64_t n) {
   for (int64_t j = 0; j < n; ++j) p[j] = core::canonical(core::apply(p[j], x[j], a, b[j], keep));
@@ -182,6 +225,10 @@ void precondition_row(float* __restrict v, const float* __restrict g, const core
     v[i] = core::full_average(v[i], g[i], h);
     u[i] = core::full_update(g[i], v[i]);
   }
+}
+
+void full_update_row(const float* __restrict v, const float* __restrict x, float* __restrict u, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) u[i] = core::full_update(x[i], v[i]);
 }
 
 void update_full_row(float* __restrict p, const float* __restrict u, float step, float keep, int64_t n) {

@@ -13,6 +13,13 @@ const float* widen_row(const void* data, Type type, int64_t first, int64_t n, fl
 // Where n parameters are updated, in place or in `buffer`, and the rounding of what was updated there to storage.
 float* open_row(void* data, Type type, int64_t first, int64_t n, float* buffer);
 void close_row(void* data, Type type, int64_t first, int64_t n, const float* buffer);
+// Likewise by 16 random bits each.
+void close_row_stochastic(void* data, Type type, int64_t first, int64_t n, const float* buffer, const uint32_t* bits);
+
+// out = multiplier x; out may be x.
+void multiply_row(const float* x, float multiplier, float* out, int64_t n);
+// Copies x with every NaN the canonical one.
+void copy_canonical(const float* x, float* out, int64_t n);
 
 int64_t count_nonfinite(const float* g, int64_t n);
 // Copies g with every element under the non-finite policy as 0; out may be g.
@@ -22,6 +29,8 @@ void zero_nonfinite(const float* g, float* out, int64_t n);
 void square_row(const float* g, float* s, int64_t n);
 // c += s; w = fma(s, inverse, w)
 void accumulate_row(const float* s, float inverse, float* c, float* w, int64_t n);
+// Likewise where the weighted sum is of other squares: c += s; w = fma(x^2, inverse, w)
+void accumulate_row(const float* s, const float* x, float inverse, float* c, float* w, int64_t n);
 // x += y, both, column by column: one pair of T over strips
 void add_rows(float* c, const float* c_right, float* w, const float* w_right, int64_t n);
 // C_j, then q_j = w_j/C_j and b_j
@@ -33,12 +42,23 @@ float tree_sum(const float* x, int64_t n);
 double tree_sum_double(const float* x, int64_t n);
 double tree_sum_squares(const float* x, int64_t n);
 
+// m <- b1 m + c1 x, not yet stored
+void momentum_row(float* m, const float* x, float b1, float c1, int64_t n);
+// u_j = g_j b_j a
+void clipped_update_row(const float* g, float a, const float* b, float* u, int64_t n);
+// u <- u inverse_clip
+void clip_full_row(float* u, float inverse_clip, int64_t n);
+// s_j = (u_j - m_j)^2
+void residual_row(const float* u, const float* m, float* s, int64_t n);
+
 // p <- p keep - a x b_j, with every stored NaN canonical
 void update_row(float* p, const float* x, const float* b, float a, float keep, int64_t n);
 
 // Full path: v <- average of v and g^2, u = g / sqrt(v).
 void precondition_row(float* v, const float* g, const core::Weights<float>& weights, float* u, int64_t n);
-// p <- p keep - step u
+// u = x / sqrt(v)
+void full_update_row(const float* v, const float* x, float* u, int64_t n);
+// p <- p keep - step u, u or momentum
 void update_full_row(float* p, const float* u, float step, float keep, int64_t n);
 
 }  // namespace plumbline::twin

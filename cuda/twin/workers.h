@@ -12,7 +12,7 @@ namespace plumbline::twin {
 
 // Buffers of one core, float32, each of the width that Workers was made with.
 struct Workspace {
-  std::vector<float> gradient, square, parameter;
+  std::vector<float> gradient, square, parameter, momentum, update;
 };
 
 class Workers {
@@ -22,7 +22,8 @@ class Workers {
       : arena_(std::min(threads, tbb::this_task_arena::max_concurrency()), 1),
         spaces_(size_t(arena_.max_concurrency())) {
     for (Workspace& space : spaces_) {
-      for (auto* buffer : {&space.gradient, &space.square, &space.parameter}) buffer->resize(size_t(width));
+      for (auto* buffer : {&space.gradient, &space.square, &space.parameter, &space.momentum, &space.update})
+        buffer->resize(size_t(width));
     }
   }
 
