@@ -20,6 +20,7 @@ struct Case {
   bool factored;
   Storage storage;
   ParameterNorm norm;
+  std::vector<std::pair<const char*, const char*>> options = {};
 };
 
 void step(benchmark::State& state, const Case& c) {
@@ -27,6 +28,7 @@ void step(benchmark::State& state, const Case& c) {
   options.factored = c.factored;
   options.storage = c.storage;
   options.parameter_norm = c.norm;
+  for (const auto& [name, value] : c.options) set_option(options, name, value);
   TensorSpec spec;
   spec.name = "w";
   spec.shape = {c.rows, c.cols};
@@ -52,7 +54,11 @@ void step(benchmark::State& state, const Case& c) {
       benchmark::Counter(double(size), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-constexpr Case kCases[] = {
+Case momentum(const char* name, std::vector<std::pair<const char*, const char*>> options) {
+  return {name, 2048, 2048, Type::float32, true, Storage::al8, ParameterNorm::fresh, std::move(options)};
+}
+
+const Case kCases[] = {
     {"factored/float32/fp32/fresh", 4096, 4096, Type::float32, true, Storage::fp32, ParameterNorm::fresh},
     {"factored/float32/al8/fresh", 4096, 4096, Type::float32, true, Storage::al8, ParameterNorm::fresh},
     {"factored/float32/al8/carried", 4096, 4096, Type::float32, true, Storage::al8, ParameterNorm::carried},
@@ -62,6 +68,19 @@ constexpr Case kCases[] = {
     {"full/float32/al8/fresh", 2048, 2048, Type::float32, false, Storage::al8, ParameterNorm::fresh},
     {"full/float32/linear_u8/fresh", 2048, 2048, Type::float32, false, Storage::linear_u8, ParameterNorm::fresh},
     {"factored/float32/al8/256x256", 256, 256, Type::float32, true, Storage::al8, ParameterNorm::fresh},
+    momentum("gradient/uf4", {{"beta1", "0.9"}}),
+    momentum("gradient/uf8", {{"beta1", "0.9"}, {"momentum_storage", "uf8"}}),
+    momentum("gradient/bf16", {{"beta1", "0.9"}, {"momentum_storage", "bf16"}}),
+    momentum("gradient/fp32", {{"beta1", "0.9"}, {"momentum_storage", "fp32"}}),
+    momentum("gradient/uf4/stochastic", {{"beta1", "0.9"}, {"momentum_rounding", "stochastic"}}),
+    momentum("gradient/uf4/dither", {{"beta1", "0.9"}, {"momentum_rounding", "dither"}}),
+    momentum("update/uf4", {{"beta1", "0.9"}, {"momentum_of", "update"}}),
+    momentum("update/uf4/limiter", {{"beta1", "0.9"}, {"momentum_of", "update"}, {"limiter_margin", "0.01"}}),
+    momentum("came/uf4", {{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.999"}}),
+    momentum("full/gradient/uf4", {{"beta1", "0.9"}, {"factored", "false"}}),
+    momentum("full/al8/stochastic", {{"factored", "false"}, {"rounding", "stochastic"}}),
+    momentum("full/al8/dither", {{"factored", "false"}, {"rounding", "dither"}}),
+    momentum("full/al16", {{"factored", "false"}, {"storage", "al16"}}),
 };
 
 [[maybe_unused]] const bool registered = [] {
