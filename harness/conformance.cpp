@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "harness/error.h"
+#include "harness/peer.h"
 
 namespace plumbline::harness {
 namespace {
 
 using reference::Optimizer;
-using reference::Slot;
 using reference::Tensor;
 using reference::Vector;
 
@@ -34,23 +32,19 @@ void note(ConformanceError& worst, const Vector& ours, const Vector& recorded, c
   worst.element = std::max(worst.element, by_element);
 }
 
-Vector reordered(const Vector& x, const std::vector<int64_t>& order) {
-  if (order.empty()) return x;
-  Vector out(x.size());
-  for (int64_t k = 0; k < x.size(); ++k) out[k] = x[order[static_cast<size_t>(k)]];
-  return out;
-}
-
 class Replay {
  public:
-  Replay(const Trace& trace, const reference::Dialect& dialect, const Trace::TensorInfo& tensor, double epsilon)
-      : trace_(trace), dialect_(dialect), tensor_(tensor), optimizer_(make(trace, dialect, tensor, epsilon)) {}
+  Replay(const Trace& trace, const Trace::TensorInfo& tensor)
+      : trace_(trace),
+        tensor_(tensor),
+        optimizer_(make_reference(trace, tensor)),
+        slots_(recorded_slots(trace, tensor, optimizer_)) {}
 
   // Free run in double from the initial parameter.
   void run(ConformanceRow& row) {
     Tensor p = trace_.parameter(tensor_.name, 0);
     for (int64_t t = 1; t <= trace_.steps(); ++t) {
-      use_recorded_projection(t);
+      use_recorded_projection(trace_, tensor_.name, t, optimizer_);
       const Vector before = p.data;
       optimizer_.step(p, trace_.gradient(tensor_.name, t));
       const Tensor recorded = trace_.parameter(tensor_.name, t);
@@ -75,7 +69,7 @@ class Replay {
     for (int64_t t = 1; t <= trace_.steps(); ++t) {
       const Tensor before = trace_.parameter(tensor_.name, t - 1), recorded = trace_.parameter(tensor_.name, t);
       Tensor p = before;
-      use_recorded_projection(t);
+      use_recorded_projection(trace_, tensor_.name, t, optimizer_);
       optimizer_.step(p, trace_.gradient(tensor_.name, t));
       const std::string where = fmt::format("{}@{}", tensor_.name, t);
       require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
@@ -88,58 +82,21 @@ class Replay {
   }
 
  private:
-  static Optimizer make(const Trace& trace, const reference::Dialect& dialect, const Trace::TensorInfo& tensor,
-                        double epsilon) {
-    try {
-      return dialect.make(peer_options(trace), tensor.shape, {.epsilon = epsilon});
-    } catch (const std::invalid_argument& e) {
-      throw InputError(fmt::format("{}: {}", trace.file(), e.what()));
-    }
-  }
-
-  void use_recorded_projection(int64_t t) {
-    const std::string name = fmt::format("projection/{}@{}", tensor_.name, t);
-    if (!trace_.has(name)) return;
-    const Tensor recorded = trace_.load(name);
-    Tensor* projection = optimizer_.state(Slot::projection);
-    if (!projection || projection->shape != recorded.shape)
-      throw InputError(fmt::format("{}: {}: the dialect has no projection of this shape", trace_.file(), name));
-    *projection = recorded;
-  }
-
   void compare_state(int64_t t, ConformanceRow& row) {
-    for (const std::string& name : trace_.slots(tensor_.name)) {
-      const std::string where = fmt::format("{}/{}@{}", tensor_.name, name, t);
-      const Tensor state = trace_.load("state/" + where);
-      const reference::PeerSlot* slot = dialect_.find_slot(optimizer_, name);
-      if (!slot) {  // a peer may keep a placeholder where it needs no state
-        if (state.size() != 1 || state.data[0] != 0)
-          throw InputError(fmt::format("{}: state/{}: the dialect has no such slot", trace_.file(), where));
-        continue;
-      }
-      const auto order = dialect_.order ? dialect_.order(tensor_.shape, slot->slot) : std::vector<int64_t>{};
-      const Vector ours = reordered(optimizer_.state(slot->slot)->data, order);
-      if (ours.size() != state.size())
-        throw InputError(
-            fmt::format("{}: state/{} has {} values: expected {}", trace_.file(), where, state.size(), ours.size()));
-      require_same_nan(ours, state.data, trace_.file(), "state/" + where);
-      note(row.state, ours, state.data, where);
+    for (const RecordedSlot& slot : slots_) {
+      const std::string array = state_array(tensor_.name, slot.name, t);
+      const Vector state = load_state(trace_, tensor_.name, slot, t, optimizer_);
+      const Vector ours = slot.to_peer(optimizer_.state(slot.slot)->data);
+      require_same_nan(ours, state, trace_.file(), array);
+      note(row.state, ours, state, fmt::format("{}/{}@{}", tensor_.name, slot.name, t));
     }
   }
 
   const Trace& trace_;
-  const reference::Dialect& dialect_;
   const Trace::TensorInfo& tensor_;
   Optimizer optimizer_;
+  std::vector<RecordedSlot> slots_;
 };
-
-const reference::Dialect& dialect_of(const Trace& trace) {
-  try {
-    return reference::find_dialect(trace.peer());
-  } catch (const std::invalid_argument& e) {
-    throw InputError(fmt::format("{}: {}", trace.file(), e.what()));
-  }
-}
 
 }  // namespace
 
@@ -148,16 +105,7 @@ bool ConformanceRow::passed() const {
   return parameter.norm <= limits.norm && state.norm <= limits.norm && increment <= 1;
 }
 
-std::vector<reference::NamedOption> peer_options(const Trace& trace) {
-  std::vector<reference::NamedOption> out;
-  const auto options = nlohmann::json::parse(trace.options_json());  // the trace's reader has checked it
-  for (const auto& [name, value] : options.items())
-    out.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
-  return out;
-}
-
 ConformanceRow check_conformance(const Trace& trace) {
-  const reference::Dialect& dialect = dialect_of(trace);
   ConformanceRow row;
   row.peer = trace.peer();
   const std::string stem = std::filesystem::path(trace.file()).stem().string();
@@ -169,7 +117,7 @@ ConformanceRow check_conformance(const Trace& trace) {
     if (type != DType::float64 && type != DType::float32)
       throw InputError(
           fmt::format("{}: param/{}@0 is {}: expected f64 or f32", trace.file(), tensor.name, to_string(type)));
-    Replay replay(trace, dialect, tensor, type == DType::float32 ? 0x1p-23 : 0x1p-52);
+    Replay replay(trace, tensor);
     row.float32 = type == DType::float32;
     if (row.float32)
       replay.run_float32(row);

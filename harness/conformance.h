@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "harness/trace.h"
-#include "reference/dialects/dialect.h"
 
 namespace plumbline::harness {
 
@@ -43,8 +42,5 @@ std::vector<std::filesystem::path> trace_files(const std::vector<std::string>& p
 
 // The table that a terminal shows.
 std::string conformance_table(const std::vector<ConformanceRow>& rows);
-
-// The options of a trace under the peer's own names.
-std::vector<reference::NamedOption> peer_options(const Trace& trace);
 
 }  // namespace plumbline::harness

@@ -4,6 +4,7 @@ namespace plumbline::harness {
 namespace {
 
 const char* name_of(const Problem&) { return "optimizer"; }
+const char* name_of(const RecordedRun&) { return "recorded"; }
 
 }  // namespace
 
@@ -12,7 +13,7 @@ const char* family_of(const AnyProblem& problem) {
 }
 
 const std::vector<std::string>& family_names() {
-  static const std::vector<std::string> names = {name_of(Problem{})};
+  static const std::vector<std::string> names = {name_of(Problem{}), name_of(RecordedRun{})};
   return names;
 }
 
@@ -20,7 +21,10 @@ std::string to_string(const AnyProblem& problem) {
   return std::visit([](const auto& p) { return to_string(p); }, problem);
 }
 
-AnyProblem parse_any_problem(std::string_view line) { return parse_problem(line); }
+AnyProblem parse_any_problem(std::string_view line) {
+  if (line.starts_with("recorded ")) return parse_recorded_run(line);
+  return parse_problem(line);
+}
 
 void validate(const AnyProblem& problem) {
   std::visit([](const auto& p) { validate(p); }, problem);

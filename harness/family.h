@@ -8,12 +8,13 @@
 
 #include "harness/case.h"
 #include "harness/problem.h"
+#include "harness/recorded.h"
 
 namespace plumbline::harness {
 
-using AnyProblem = std::variant<Problem>;
+using AnyProblem = std::variant<Problem, RecordedRun>;
 
-// "optimizer"
+// "optimizer", "recorded"
 const char* family_of(const AnyProblem& problem);
 const std::vector<std::string>& family_names();
 

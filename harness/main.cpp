@@ -12,6 +12,7 @@
 #include "harness/command.h"
 #include "harness/conformance.h"
 #include "harness/error.h"
+#include "harness/judge_traces.h"
 #include "harness/machine.h"
 #include "harness/runner.h"
 #include "harness/terminal.h"
@@ -29,13 +30,17 @@ struct CommonOptions {
   int threads = 0;
 };
 
-void add_common(CLI::App& command, CommonOptions& o) {
-  command.add_option("--subject", o.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
+void add_report(CLI::App& command, CommonOptions& o) {
   command.add_option("--report", o.report, "folder for the reports")->capture_default_str();
   command.add_option("--threads", o.threads, "cores to use (0: all)")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command.add_flag("--quiet", o.quiet, "no progress, no summary");
+}
+
+void add_common(CLI::App& command, CommonOptions& o) {
+  command.add_option("--subject", o.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
+  add_report(command, o);
 }
 
 std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
@@ -48,7 +53,7 @@ std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
 
 // The kernels promise the bits of the host twin, on a GPU and under the emulator.
 std::unique_ptr<Subject> twin_of(const Subject& subject) {
-  return subject.name() == "host" ? nullptr : make_subject("host");
+  return subject.name() == "host" || subject.name() == "recorded" ? nullptr : make_subject("host");
 }
 
 std::string command_line(int argc, char** argv) {
@@ -138,6 +143,17 @@ int program(int argc, char** argv) {
   one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'")->required();
 
   std::vector<std::string> traces;
+  CLI::App* judge =
+      app.add_subcommand("judge", "judge recorded runs of any optimizer against the reference in their peer's dialect");
+  add_report(*judge, common);
+  std::string arithmetic;
+  bool flushed = false;
+  judge->add_option("--arithmetic", arithmetic,
+                    "what the peer rounds to: f64, f32, bf16 or f16 (default: the widest type of a tensor's parameters "
+                    "and state)");
+  judge->add_flag("--flush-to-zero", flushed, "the peer turns subnormal results into zero");
+  judge->add_option("traces", traces, "trace files, or folders of them")->required();
+
   CLI::App* conformance =
       app.add_subcommand("conformance", "compare the reference with recorded runs of public optimizers");
   conformance->add_option("traces", traces, "trace files, or folders of them")->required();
@@ -171,9 +187,14 @@ int program(int argc, char** argv) {
     fmt::print("{}", conformance_table(rows));
     return std::all_of(rows.begin(), rows.end(), [](const ConformanceRow& r) { return r.passed(); }) ? 0 : kRed;
   }
+  if (judge->parsed()) {
+    const auto arithmetic_type = arithmetic.empty() ? std::nullopt : std::optional(parse_dtype(arithmetic));
+    return run_reported(plan_recorded(traces, arithmetic_type, flushed), *make_recording(), common, "recorded", 0,
+                        command_line(argc, argv));
+  }
   if (one->parsed()) {
     const AnyProblem problem = parse_any_problem(line);
-    const auto subject = choose_subject(common);
+    const auto subject = std::holds_alternative<RecordedRun>(problem) ? make_recording() : choose_subject(common);
     const auto twin = twin_of(*subject);
     const CaseResult result = run_case(problem, *subject, {"case", true, twin.get()});
     fmt::print("{}", describe_case(result));

@@ -65,6 +65,22 @@ const char* to_string(Quantity quantity) {
       return "second_moment_code";
     case Quantity::second_moment_stored:
       return "second_moment_stored";
+    case Quantity::low_rank_momentum:
+      return "low_rank_momentum";
+    case Quantity::low_rank_second_moment:
+      return "low_rank_second_moment";
+    case Quantity::low_rank_row:
+      return "low_rank_row";
+    case Quantity::low_rank_col:
+      return "low_rank_col";
+    case Quantity::momentum:
+      return "momentum";
+    case Quantity::confidence_row:
+      return "confidence_row";
+    case Quantity::confidence_col:
+      return "confidence_col";
+    case Quantity::previous_norm:
+      return "previous_norm";
     case Quantity::parameter:
       return "parameter";
     case Quantity::twin_bits:
@@ -75,6 +91,22 @@ const char* to_string(Quantity quantity) {
       return "col_drift";
     case Quantity::second_moment_drift:
       return "second_moment_drift";
+    case Quantity::low_rank_momentum_drift:
+      return "low_rank_momentum_drift";
+    case Quantity::low_rank_second_moment_drift:
+      return "low_rank_second_moment_drift";
+    case Quantity::low_rank_row_drift:
+      return "low_rank_row_drift";
+    case Quantity::low_rank_col_drift:
+      return "low_rank_col_drift";
+    case Quantity::momentum_drift:
+      return "momentum_drift";
+    case Quantity::confidence_row_drift:
+      return "confidence_row_drift";
+    case Quantity::confidence_col_drift:
+      return "confidence_col_drift";
+    case Quantity::previous_norm_drift:
+      return "previous_norm_drift";
     case Quantity::parameter_drift:
       return "parameter_drift";
   }

@@ -40,11 +40,27 @@ enum class Quantity : uint8_t {
   second_moment_scale,
   second_moment_code,
   second_moment_stored,
+  low_rank_momentum,  // recorded runs: state as the peer kept it
+  low_rank_second_moment,
+  low_rank_row,
+  low_rank_col,
+  momentum,
+  confidence_row,
+  confidence_col,
+  previous_norm,  // of the limiter
   parameter,
   twin_bits,  // words of parameters, state and intermediates that differ from the host twin's (exact: 0)
   row_drift,
   col_drift,
   second_moment_drift,
+  low_rank_momentum_drift,
+  low_rank_second_moment_drift,
+  low_rank_row_drift,
+  low_rank_col_drift,
+  momentum_drift,
+  confidence_row_drift,
+  confidence_col_drift,
+  previous_norm_drift,
   parameter_drift,  // global comparison: against the free-running reference
 };
 inline constexpr int kQuantities = static_cast<int>(Quantity::parameter_drift) + 1;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ class Optimizer {
   int64_t step_count() const { return step_count_; }
   void set_step_count(int64_t t) { step_count_ = t; }
   const Shape& shape() const { return shape_; }
+  // In the order of the computation, for who carries something along with it.
+  std::span<const std::unique_ptr<Transform>> chain() const { return chain_; }
 
  private:
   Shape shape_;

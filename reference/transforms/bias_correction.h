@@ -11,6 +11,8 @@ class BiasCorrection final : public Transform {
  public:
   explicit BiasCorrection(double beta1, std::optional<double> beta2 = std::nullopt) : beta1_(beta1), beta2_(beta2) {}
   void apply(Step& step) override;
+  double beta1() const { return beta1_; }
+  const std::optional<double>& beta2() const { return beta2_; }
 
  private:
   double beta1_;

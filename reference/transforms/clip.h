@@ -11,6 +11,8 @@ class ClipByRms final : public Transform {
  public:
   explicit ClipByRms(double threshold, ClipOn on = ClipOn::update) : threshold_(threshold), on_(on) {}  // d > 0
   void apply(Step& step) override;
+  double threshold() const { return threshold_; }
+  ClipOn on() const { return on_; }
 
  private:
   double threshold_;

@@ -25,6 +25,10 @@ class Confidence final : public Transform {
   // momentum, confidence_row, confidence_col
   Tensor* state(Slot slot) override;
 
+  const Momentum& momentum() const { return momentum_; }
+  const FactoredMoment& instability() const { return instability_; }
+  const Precondition& division() const { return divide_; }
+
  private:
   Momentum momentum_;
   FactoredMoment instability_;

@@ -8,6 +8,7 @@ class CoupledDecay final : public Transform {
  public:
   explicit CoupledDecay(double weight_decay) : weight_decay_(weight_decay) {}
   void apply(Step& step) override;
+  double weight_decay() const { return weight_decay_; }
 
  private:
   double weight_decay_;  // lambda

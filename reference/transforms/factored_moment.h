@@ -26,6 +26,9 @@ class FactoredMoment final : public Transform {
   void apply(Step& step) override;
   Tensor* state(Slot slot) override;
 
+  const FactoredMomentOptions& options() const { return options_; }
+  const MatrixBatch& batch() const { return own_.batch; }
+
  private:
   FactoredMomentOptions options_;
   SquareSums own_;     // where the chain has none

@@ -16,6 +16,8 @@ class FullMoment final : public Transform {
   FullMoment(const Shape& shape, const FullMomentOptions& options) : options_(options), moment_(shape) {}
   void apply(Step& step) override;
   Tensor* state(Slot slot) override { return slot == Slot::second_moment ? &moment_ : nullptr; }
+  const FullMomentOptions& options() const { return options_; }
+  const Tensor& moment() const { return moment_; }
 
  private:
   FullMomentOptions options_;

@@ -17,6 +17,8 @@ class Limiter final : public Transform {
   void apply(Step& step) override;
   Tensor* state(Slot slot) override { return slot == Slot::previous_norm ? &previous_norm_ : nullptr; }
 
+  const LimiterOptions& options() const { return options_; }
+
   // l for a norm at step t; records it.
   double limit(int64_t t, double norm);
 

@@ -3,6 +3,7 @@
 //                                                            [Zhu et al. 2024, APOLLO, alg. 1]
 #pragma once
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "reference/transform.h"
@@ -25,6 +26,7 @@ class LowRank {
   const Tensor& gradient() const { return gradient_; }      // G_low
   const Tensor& normalised() const { return normalised_; }  // N_low
   Tensor* state(Slot slot);
+  std::span<const std::unique_ptr<Transform>> chain() const { return chain_; }
 
  private:
   Projection projection_;

@@ -10,6 +10,8 @@ class Momentum final : public Transform {
   Momentum(const Shape& shape, double beta1) : beta1_(beta1), momentum_(shape) {}
   void apply(Step& step) override;
   Tensor* state(Slot slot) override { return slot == Slot::momentum ? &momentum_ : nullptr; }
+  double beta1() const { return beta1_; }
+  const Tensor& momentum() const { return momentum_; }
 
  private:
   double beta1_;

@@ -15,6 +15,8 @@ class NonfinitePolicy final : public Transform {
   explicit NonfinitePolicy(Nonfinite policy, double limit = std::numeric_limits<double>::infinity())
       : policy_(policy), limit_(limit) {}
   void apply(Step& step) override;
+  Nonfinite policy() const { return policy_; }
+  double limit() const { return limit_; }
 
  private:
   Nonfinite policy_;

@@ -14,6 +14,7 @@ class Precondition final : public Transform {
  public:
   explicit Precondition(const PreconditionOptions& options = {}) : options_(options) {}
   void apply(Step& step) override;
+  const PreconditionOptions& options() const { return options_; }
 
  private:
   double divide_factored(const Step& step, Tensor& out);

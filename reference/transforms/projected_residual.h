@@ -11,6 +11,8 @@ class ProjectedResidual final : public Transform {
   explicit ProjectedResidual(LowRank low_rank, const LimiterOptions& limiter = {});
   void apply(Step& step) override;
   Tensor* state(Slot slot) override;
+  const LowRank& low_rank() const { return low_rank_; }
+  const Limiter& limiter() const { return limiter_; }
 
  private:
   LowRank low_rank_;

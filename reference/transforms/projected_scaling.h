@@ -16,6 +16,8 @@ class ProjectedScaling final : public Transform {
     step.set_update(update_);
   }
   Tensor* state(Slot slot) override { return low_rank_.state(slot); }
+  const LowRank& low_rank() const { return low_rank_; }
+  ScaleType type() const { return type_; }
 
  private:
   LowRank low_rank_;

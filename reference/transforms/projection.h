@@ -30,7 +30,11 @@ class Projection {
 
   bool right() const { return rows_ >= cols_; }  // P on the right: channels are rows, else columns
   Shape low_shape() const;
+  const ProjectionOptions& options() const { return options_; }
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
   Tensor& matrix() { return projection_; }
+  const Tensor& matrix() const { return projection_; }
 
  private:
   ProjectionOptions options_;

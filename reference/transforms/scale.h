@@ -8,6 +8,7 @@ class Scale final : public Transform {
  public:
   explicit Scale(double factor) : factor_(factor) {}
   void apply(Step& step) override { step.scale *= factor_; }
+  double factor() const { return factor_; }
 
  private:
   double factor_;

@@ -20,6 +20,7 @@ class StepSize final : public Transform {
  public:
   explicit StepSize(const StepSizeOptions& options) : options_(options) {}
   void apply(Step& step) override;
+  const StepSizeOptions& options() const { return options_; }
 
  private:
   StepSizeOptions options_;

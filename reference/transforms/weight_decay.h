@@ -17,6 +17,7 @@ class WeightDecay final : public Transform {
  public:
   explicit WeightDecay(const WeightDecayOptions& options) : options_(options) {}
   void apply(Step& step) override;
+  const WeightDecayOptions& options() const { return options_; }
 
  private:
   WeightDecayOptions options_;
