@@ -115,6 +115,12 @@ double parse_budget(const std::string& text) {
   return value * scale;
 }
 
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) names.push_back(option->get_name());
+  return names;
+}
+
 int program(int argc, char** argv) {
   CLI::App app{
       "Plumbline: does an optimizer kernel compute what it should? Double-precision reference, derived bounds, "
@@ -174,6 +180,9 @@ int program(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError& e) {
+    throw InputError(
+        fmt::format("{}: expected {}", e.what(), fmt::join(option_names(*app.get_subcommands().front()), ", ")));
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == int(CLI::ExitCodes::Success)) return app.exit(e);
     throw InputError(e.what());

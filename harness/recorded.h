@@ -18,8 +18,8 @@ namespace plumbline::harness {
 struct RecordedRun {
   std::string trace;  // path of the file
   std::string tensor;
-  std::optional<DType> arithmetic;  // of elementwise results; none: the widest type of its parameters and state
-  bool flushed = false;             // the peer turns subnormal results into zero
+  std::optional<DType> arithmetic{};  // of elementwise results; none: the widest type of its parameters and state
+  bool flushed = false;               // the peer turns subnormal results into zero
   bool operator==(const RecordedRun&) const = default;
 };
 

@@ -89,7 +89,8 @@ TEST_F(Program, GivesHelpAndItsVersion) {
 TEST_F(Program, RefusesAnUnknownOptionOrWord) {
   expect_refused("", "subcommand");
   expect_refused("frobnicate", "frobnicate");
-  expect_refused("verify --frobnicate", "--frobnicate");
+  expect_refused("verify --frobnicate", "--frobnicate: expected --help, --subject, --report");
+  expect_refused("judge --frobnicate x", "--frobnicate: expected --help, --report");
   expect_refused("case", "line");
   expect_refused("case 'shape=4x4 steps=1 seed=1 learning_rate=1'", "learning_rate");
   expect_refused("case 'shape=4x4 steps=1 seed=1' leftover", "leftover");
@@ -121,6 +122,53 @@ TEST_F(Program, RefusesWhatTheLibraryRefuses) {
 TEST_F(Program, RefusesTracesThatAreNotRecordedRuns) {
   expect_refused("conformance nowhere.safetensors", "nowhere.safetensors: cannot be read");
   expect_refused("conformance .", "no *.safetensors");
+}
+
+TEST_F(Program, JudgesARecordedRunAndLeavesAReport) {
+  const Ended ended = run(fmt::format("judge '{}/torch-default.safetensors' --report report", CONFORMANCE_FOLDER));
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_THAT(ended.out, HasSubstr("20 (20 torch)"));
+  for (const char* name : {"report.html", "report.json", "junit.xml", "report.md"})
+    EXPECT_TRUE(fs::exists(folder_ / "work" / "report" / name)) << name;
+}
+
+TEST_F(Program, EndsWithOneForARecordedRunThatFails) {
+  // The options of the metadata are another step size than the run had.
+  std::string bytes = text(fs::path(CONFORMANCE_FOLDER) / "came-default.safetensors");
+  const size_t at = bytes.find("0.0002");
+  ASSERT_NE(at, bytes.npos);
+  bytes[at + 5] = '3';
+  std::ofstream(folder_ / "altered.safetensors", std::ios::binary) << bytes;
+  const Ended ended = run("judge ../altered.safetensors");
+  EXPECT_EQ(ended.code, 1) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("parameter first broken at step 1"));
+  EXPECT_THAT(ended.out, HasSubstr("plumbline case 'recorded trace=../altered.safetensors tensor="));
+  const Ended again = run("case 'recorded trace=../altered.safetensors tensor=16x16'");
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(again.err, "");
+  EXPECT_THAT(again.out, HasSubstr("\nfail: 16x16: parameter first broken at step 1"));
+}
+
+TEST_F(Program, RefusesRecordedRunsThatItCannotJudge) {
+  expect_refused("judge", "traces");
+  expect_refused("judge nowhere.safetensors", "nowhere.safetensors: cannot be read");
+  expect_refused("judge .", "no *.safetensors");
+  expect_refused(fmt::format("judge '{}' --arithmetic f31", CONFORMANCE_FOLDER), "expected f64, f32, bf16 or f16");
+  small_training().write(folder_ / "none.safetensors");
+  expect_refused("judge ../none.safetensors", "peer none: unknown, known: torch, huggingface");
+  TraceFile file = small_training();
+  file.header["__metadata__"]["peer"] = "torch";
+  file.write(folder_ / "short.safetensors");
+  expect_refused("judge ../short.safetensors", "array param/w@1 is missing");
+  file.header["__metadata__"]["options"] = R"({"learning_rate": 1})";
+  file.write(folder_ / "options.safetensors");
+  expect_refused("judge ../options.safetensors", "option learning_rate: unknown, known: lr, beta2_decay");
+  file.header["__metadata__"]["options"] = "lr = 1";
+  file.write(folder_ / "notjson.safetensors");
+  expect_refused("judge ../notjson.safetensors", "metadata 'options' is not JSON");
+  expect_refused("case 'recorded trace=x'", "expected trace=FILE tensor=NAME");
+  expect_refused("case 'recorded trace=x tensor=y shape=3'", "expected one of trace, tensor, arithmetic, subnormals");
 }
 
 TEST_F(Program, RefusesImpossibleCombinations) {
