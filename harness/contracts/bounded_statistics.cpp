@@ -1,5 +1,4 @@
 // Averages of squares, what is divided by their root, momentum and confidence.
-#include <utility>
 
 #include "harness/contracts/bounded_transforms.h"
 #include "reference/transforms/confidence.h"
@@ -106,8 +105,8 @@ class Factored final : public BoundedTransform {
 
 class Full final : public BoundedTransform {
  public:
-  Full(reference::FullMomentOptions options, size_t size, Slot slot)
-      : options_(std::move(options)), slot_(slot), moment_(size) {}
+  Full(const reference::FullMomentOptions& options, size_t size, Slot slot)
+      : options_(options), slot_(slot), moment_(size) {}
 
   // V <- (1-w) V + w (g^2 + eps1)
   void apply(BoundedStep& step) override {
