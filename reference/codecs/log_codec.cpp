@@ -50,12 +50,15 @@ int LogCodec::encode_stochastic(double value, LogScale scale, double u) const {
   if (std::isnan(x) || (value == 0 && has_zero())) return 0;
   const int below = static_cast<int>(std::clamp(std::floor(x), double(first), double(last - 1)));
   const double low = decode(below, scale), high = decode(below + 1, scale);
-  return u < (value - low) / (high - low) ? below + 1 : below;
+  const double inside = std::clamp(value, kSmallestLogged, kLargestLogged);
+  return u < (inside - low) / (high - low) ? below + 1 : below;
 }
 
 int LogCodec::encode_dither(double value, LogScale scale, double offset) const {
   if (std::isnan(scale.lo) || std::isnan(value) || (value == 0 && has_zero())) return 0;
-  const double x = (clamped_log2(value) - scale.lo) / scale.r * (steps() - 1) + first + 0.5;
+  // A value below a fixed floor counts as the floor.
+  const double place = std::clamp((clamped_log2(value) - scale.lo) / scale.r, 0.0, 1.0);
+  const double x = place * (steps() - 1) + first + 0.5;
   return static_cast<int>(std::clamp(std::nearbyint(x + offset), double(first), double(last)));
 }
 
