@@ -113,6 +113,17 @@ TEST_F(Program, RefusesValuesOutOfRange) {
   expect_refused("case 'shape=0x4 steps=1 seed=1'", "shape=0");
 }
 
+TEST_F(Program, RefusesTracesWithoutStatesToStudy) {
+  expect_refused("codecs nowhere.safetensors", "nowhere.safetensors");
+  expect_refused("codecs --seed -1", "--seed");
+  expect_refused("codecs --threads -1", "--threads");
+  TraceFile empty = small_training();
+  empty.header.erase("grad/w@2");
+  empty.write(folder_ / "no-states.safetensors");
+  expect_refused(fmt::format("codecs '{}'", (folder_ / "no-states.safetensors").string()),
+                 "neither state after step 2 nor a gradient of every step");
+}
+
 TEST_F(Program, RefusesWhatTheLibraryRefuses) {
   expect_refused("case 'shape=4x4 lr=1e7 steps=1 seed=1' --subject host", "lr");
   expect_refused("case 'shape=4x4 eps1=0 steps=1 seed=1' --subject host", "eps1");

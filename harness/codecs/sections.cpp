@@ -1,0 +1,137 @@
+#include "harness/codecs/sections.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "harness/codecs/recommend.h"
+#include "harness/codecs/section_parts.h"
+
+namespace plumbline::harness::codecs {
+namespace {
+
+// Error against bits: for each storage the largest error over the drawn states.
+Chart pareto(const Study& study, StateKind kind) {
+  Chart chart{kind == StateKind::momentum ? "pareto-momentum" : "pareto-second-moment",
+              kind == StateKind::momentum ? "Momentum: error against memory" : "Second moments: error against memory",
+              "Left and low is better: no storage below and to the left of a good one.",
+              Chart::Kind::scatter,
+              {"bits a value", true},
+              {"median error over the drawn states (%)", true},
+              {}};
+  std::vector<Series> series{{"production", {}, {}, {}, {}, {}}, {"rivals", {}, {}, {}, {}, {}}};
+  for (const Storage* storage : storages_of(study.stores, kind)) {
+    std::vector<double> errors;
+    for (const StoreRow& row : study.stores)
+      if (row.kind == kind && row.origin == SampleOrigin::drawn && row.storage.name == storage->name)
+        errors.push_back(kPercent * row.figures.update.measured);
+    if (errors.empty()) continue;
+    std::sort(errors.begin(), errors.end());
+    Series& s = series[storage->rival ? 1 : 0];
+    s.x.push_back(storage->bits_per_value(storage->block));
+    s.y.push_back(errors[errors.size() / 2]);
+    s.labels.push_back(storage->name);
+  }
+  for (Series& s : series)
+    if (!s.x.empty()) chart.series.push_back(std::move(s));
+  return chart;
+}
+
+}  // namespace
+
+void add_cells(std::vector<Cell>& row, const Figure& f) {
+  row.push_back(percent(f.measured));
+  row.push_back(percent(f.bound));
+}
+
+std::vector<const Storage*> storages_of(const std::vector<StoreRow>& rows, StateKind kind) {
+  std::vector<const Storage*> out;
+  std::set<std::string> seen;
+  for (const StoreRow& row : rows)
+    if (row.kind == kind && seen.insert(row.storage.name).second) out.push_back(&row.storage);
+  return out;
+}
+
+Section published_section(const Study& study) {
+  Section section{"codecs-published", "Published study, again", "", true, {}, {}};
+  section.text =
+      "Cell A1 of the controlled study of adaptive logarithmic codes (arXiv 2608.22322), from its own inputs: 8,192 "
+      "values "
+      "of a second moment, blocks of 2,048, float32 arithmetic. Relative L2 errors of the non-zero values and of "
+      "g/sqrt(max(v, 2^-126)).";
+  Table table{"", {"distribution", "codec", "values (%)", "printed", "update (%)", "printed", "same digits"}, {}};
+  for (const PublishedRow& r : study.published) {
+    section.green &= r.reproduced();
+    const auto digits = [](double x) { return fmt::format("{:.3f}", x); };
+    table.rows.push_back({r.distribution, r.codec, digits(r.measured_values), digits(r.values),
+                          digits(r.measured_update), digits(r.update), r.reproduced() ? "yes" : "no"});
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+Section factored_section(const Study& study) {
+  Section section{"codecs-factored", "Factored second moments: two stored averages, one update", "", true, {}, {}};
+  section.text =
+      "u = g/sqrt(R C/mean R) with rows R and columns C both stored. Relative errors of R, C and mean R halve and add: "
+      "the "
+      "column of halves is (largest of R + largest of C + that of mean R)/2, to first order the largest error of u.";
+  Table table{"",
+              {"matrix", "storage", "R, largest (%)", "C, largest (%)", "halves (%)", "u, largest (%)", "bound",
+               "u, L2 (%)", "bound"},
+              {}};
+  for (const FactoredRow& r : study.factored) {
+    section.green &= r.figures.update.within() && r.figures.worst.within();
+    std::vector<Cell> row{r.sample, label(r.storage), percent(r.figures.row_error), percent(r.figures.col_error),
+                          percent(r.figures.halves)};
+    add_cells(row, r.figures.worst);
+    add_cells(row, r.figures.update);
+    table.rows.push_back(std::move(row));
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+Section recommendation_section(const Study& study) {
+  Section section{"codecs-recommendation", "Which storage for which state", "", study.green(), {}, {}};
+  section.text = fmt::format(
+      "For each state and each memory class, the storage of production whose largest error of the update is least, "
+      "over the "
+      "samples of that state stored once and over its 5,000-step averages; beside it the best rival of no more bits. "
+      "Marked: "
+      "the smallest class that stays within {:.0f} %, or else the most accurate. Rows and columns also stand for "
+      "CAME's "
+      "confidence, second moments and momentum for their low-rank forms.",
+      kPercent * kTolerable);
+  Table table{"",
+              {"", "state", "storage", "bits/value", "MB of 4096 x 11008", "once (%)", "row", "5,000 steps (%)", "row",
+               "best rival", "its error (%)"},
+              {}};
+  for (const Recommendation& r : recommend(study))
+    table.rows.push_back({r.chosen ? "*" : "", r.state, r.storage, r.bits_per_value, r.megabytes,
+                          percent(r.store_error), r.store_row, percent(r.average_error), r.average_row,
+                          r.rival.empty() ? "none" : r.rival,
+                          r.rival.empty() ? Cell{std::nan("")} : percent(r.rival_error)});
+  section.tables.push_back(std::move(table));
+  if (!study.failures.empty()) {
+    Table failures{"What failed", {"failure"}, {}};
+    for (const std::string& failure : study.failures) failures.rows.push_back({failure});
+    section.tables.push_back(std::move(failures));
+  }
+  section.charts = {pareto(study, StateKind::second_moment), pareto(study, StateKind::momentum)};
+  return section;
+}
+
+std::vector<Section> study_sections(const Study& study) {
+  return {published_section(study),
+          stores_section(study, StateKind::second_moment),
+          stores_section(study, StateKind::momentum),
+          blocks_section(study),
+          averages_section(study),
+          factored_section(study),
+          recommendation_section(study)};
+}
+
+}  // namespace plumbline::harness::codecs
