@@ -5,6 +5,7 @@ namespace {
 
 const char* name_of(const Problem&) { return "optimizer"; }
 const char* name_of(const RecordedRun&) { return "recorded"; }
+const char* name_of(const LinearProblem&) { return "w8a8"; }
 
 }  // namespace
 
@@ -13,7 +14,7 @@ const char* family_of(const AnyProblem& problem) {
 }
 
 const std::vector<std::string>& family_names() {
-  static const std::vector<std::string> names = {name_of(Problem{}), name_of(RecordedRun{})};
+  static const std::vector<std::string> names = {name_of(Problem{}), name_of(RecordedRun{}), name_of(LinearProblem{})};
   return names;
 }
 
@@ -23,6 +24,7 @@ std::string to_string(const AnyProblem& problem) {
 
 AnyProblem parse_any_problem(std::string_view line) {
   if (line.starts_with("recorded ")) return parse_recorded_run(line);
+  if (line.starts_with("w8a8 ")) return parse_linear_problem(line);
   return parse_problem(line);
 }
 

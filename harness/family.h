@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "harness/case.h"
+#include "harness/linear/case.h"
 #include "harness/problem.h"
 #include "harness/recorded.h"
 
 namespace plumbline::harness {
 
-using AnyProblem = std::variant<Problem, RecordedRun>;
+using AnyProblem = std::variant<Problem, RecordedRun, LinearProblem>;
 
-// "optimizer", "recorded"
+// "optimizer", "recorded", "w8a8"
 const char* family_of(const AnyProblem& problem);
 const std::vector<std::string>& family_names();
 

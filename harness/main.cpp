@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <set>
 
 #include "harness/case.h"
 #include "harness/command.h"
@@ -136,9 +137,10 @@ int program(int argc, char** argv) {
       },
       "WHOLE");
   CommonOptions common;
-  std::string suite = "full", budget, shard, line;
+  std::string suite = "full", family = "all", budget, shard, line;
   CLI::App* verify = app.add_subcommand("verify", "verify a subject over recorded trainings and generated problems");
   add_common(*verify, common);
+  verify->add_option("--family", family, "all, optimizer or w8a8")->capture_default_str();
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
   verify->add_option("--seed", common.seed, "of the generated problems")->capture_default_str()->check(whole_number);
   verify->add_option("--budget", budget, "time limit, such as 60s; cases not begun by then are skipped");
@@ -215,8 +217,14 @@ int program(int argc, char** argv) {
   const SuiteSize size = parse_size(suite);
   const auto subject = choose_subject(common);
   std::vector<PlannedCase> cases;
-  for (const CaseSource& source : case_sources())
+  std::set<std::string> families;
+  for (const CaseSource& source : case_sources()) families.insert(source.family);
+  if (family != "all" && !families.contains(family))
+    throw InputError(fmt::format("family '{}': expected all, {}", family, fmt::join(families, ", ")));
+  for (const CaseSource& source : case_sources()) {
+    if (family != "all" && source.family != family) continue;
     for (PlannedCase& planned : source.plan({size, common.seed, subject->name()})) cases.push_back(std::move(planned));
+  }
   return run_reported(select_shard(std::move(cases), part), *subject, common, suite, seconds, command_line(argc, argv));
 }
 

@@ -48,6 +48,7 @@ struct SuiteRequest {
 struct CaseSource {
   std::string name;
   std::function<std::vector<PlannedCase>(const SuiteRequest& request)> plan;
+  std::string family = "optimizer";  // of its cases
 };
 
 // Every registered source, by name.

@@ -109,6 +109,24 @@ const char* to_string(Quantity quantity) {
       return "previous_norm_drift";
     case Quantity::parameter_drift:
       return "parameter_drift";
+    case Quantity::weight_scale:
+      return "weight_scale";
+    case Quantity::weight_code:
+      return "weight_code";
+    case Quantity::activation_scale:
+      return "activation_scale";
+    case Quantity::activation_code:
+      return "activation_code";
+    case Quantity::accumulator:
+      return "accumulator";
+    case Quantity::output:
+      return "output";
+    case Quantity::quantization:
+      return "quantization";
+    case Quantity::quantization_likely:
+      return "quantization_likely";
+    case Quantity::input_gradient:
+      return "input_gradient";
   }
   return "?";
 }

@@ -62,13 +62,26 @@ enum class Quantity : uint8_t {
   confidence_col_drift,
   previous_norm_drift,
   parameter_drift,  // global comparison: against the free-running reference
+  // of the W8A8 linear layer
+  weight_scale,
+  weight_code,  // given those scales (exact)
+  activation_scale,
+  activation_code,
+  accumulator,          // int32 sums of the subject's codes (exact)
+  output,               // from the subject's codes and scales
+  quantization,         // the output against the product of what was quantized
+  quantization_likely,  // the same within six standard deviations of quantization errors
+  input_gradient,
 };
-inline constexpr int kQuantities = static_cast<int>(Quantity::parameter_drift) + 1;
+inline constexpr int kQuantities = static_cast<int>(Quantity::input_gradient) + 1;
 const char* to_string(Quantity quantity);
 // Compared for equality: no bound, so none that could be loose.
 inline bool is_exact(Quantity q) {
-  return q == Quantity::clock || q == Quantity::nonfinite || q == Quantity::twin_bits;
+  return q == Quantity::clock || q == Quantity::nonfinite || q == Quantity::twin_bits || q == Quantity::weight_code ||
+         q == Quantity::activation_code || q == Quantity::accumulator;
 }
+// Its bound is not rigorous: what lies outside makes a case marginal, not failed.
+inline bool is_probabilistic(Quantity q) { return q == Quantity::quantization_likely; }
 
 // Sizes of the tensor that a case judges, for judging how tight bounds are.
 enum class SizeClass : uint8_t { small, medium, large };  // <= 64, <= 1024, more elements

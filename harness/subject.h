@@ -45,6 +45,8 @@ class Session {
   virtual Arithmetic arithmetic() const = 0;
 };
 
+class LinearSubject;
+
 class Subject {
  public:
   virtual ~Subject() = default;
@@ -52,6 +54,8 @@ class Subject {
   // Why the problem cannot run here; empty when it can.
   virtual std::string cannot_run(const Problem& problem) const = 0;
   virtual std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const = 0;
+  // The W8A8 linear layer on the same backend (harness/linear/subject.h); null: it has none.
+  virtual const LinearSubject* linear() const { return nullptr; }
 };
 
 // "host", "emulator", "cuda": throws InputError for an unknown name or one that is not available here, and says why.

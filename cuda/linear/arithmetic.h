@@ -11,6 +11,7 @@
 #pragma once
 #include "cuda/core/number.h"
 #include "cuda/core/ops.h"
+#include "cuda/linear/fault.h"
 
 namespace plumbline::linear {
 
@@ -28,15 +29,18 @@ PLUMBLINE_HD int64_t padded(int64_t inputs) { return (inputs + kPitch - 1) / kPi
 // Largest magnitude by its bits: an order of integers, in which NaN is above infinity.
 PLUMBLINE_HD uint32_t magnitude_bits(float x) { return core::to_bits(x) & 0x7fffffffu; }
 
-PLUMBLINE_HD float scale_of(uint32_t absmax_bits) {
-  if (absmax_bits >= 0x7f800000u) return core::canonical_nan();
-  const float s = core::from_bits(absmax_bits) / float(kCodeLimit);
+PLUMBLINE_HD float scale_of(uint32_t absmax_bits, Fault fault = Fault::none) {
+  if (absmax_bits >= 0x7f800000u && fault != Fault::hidden_nonfinite) return core::canonical_nan();
+  const float s = core::from_bits(absmax_bits) / float(fault == Fault::code_minus_128 ? 128 : kCodeLimit);
   return s >= kScaleFloor ? s : kScaleFloor;
 }
 
-PLUMBLINE_HD int8_t code_of(float x, float scale) {
+PLUMBLINE_HD int8_t code_of(float x, float scale, Fault fault = Fault::none) {
   if (!(scale == scale)) return 0;
-  return int8_t(core::round_even(core::clamp(x / scale, -float(kCodeLimit), float(kCodeLimit))));
+  const float low = fault == Fault::code_minus_128 ? -128.0f : -float(kCodeLimit);
+  const float quotient = core::clamp(x / scale, low, float(kCodeLimit)), code = core::round_even(quotient);
+  if (fault == Fault::round_half_up) return int8_t(quotient - code == 0.5f ? code + 1.0f : code);
+  return int8_t(code);
 }
 
 PLUMBLINE_HD float output_of(int32_t accumulator, float x_scale, float w_scale, float bias) {
@@ -44,9 +48,10 @@ PLUMBLINE_HD float output_of(int32_t accumulator, float x_scale, float w_scale, 
 }
 
 // E4M3: 4 bits of exponent, 3 of mantissa, no infinities; 0x7f and 0xff are NaN. Exact.
-PLUMBLINE_HD float decode_e4m3(uint8_t code) {
+PLUMBLINE_HD float decode_e4m3(uint8_t code, Fault fault = Fault::none) {
   const uint32_t magnitude = code & 0x7fu, sign = uint32_t(code & 0x80u) << 24;
   if (magnitude == 0x7fu) return core::canonical_nan();
+  if (fault == Fault::flushed_subnormals && magnitude < 8u) return core::from_bits(sign);
   // exponent and mantissa in float32's places are 2^(127 - 7) too small, subnormals included
   return core::from_bits(core::to_bits(core::from_bits(magnitude << 20) * 0x1p120f) | sign);
 }

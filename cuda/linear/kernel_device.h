@@ -46,7 +46,7 @@ class KernelDevice final : public linear::Device {
     const Runtime::Use use(runtime_);
     const auto launch = [&](const char* name, auto kernel, const auto& rows) {
       runtime_.launch(name, kernel, task.rows, kQuantizeThreads, 0, stream, rows,
-                      core::ceil_div(task.columns, linear::kGroup), task.pitch, task.codes, task.scales);
+                      core::ceil_div(task.columns, linear::kGroup), task.pitch, task.codes, task.scales, task.fault);
     };
     if (task.weight.codes != nullptr)
       return launch("quantize_rows", quantize_rows<WeightRows>, WeightRows{task.weight});

@@ -98,12 +98,12 @@ class Layer::Impl {
  public:
   Impl(const LayerSpec& spec, const LayerConfig& config)
       : spec_(checked(spec)), config_(config), device_(make_device(config)), pitch_(padded(spec.inputs)) {
-    const int64_t outputs = core::ceil_div(spec_.outputs, kOutputPadding) * kOutputPadding;
+    const int64_t outputs = core::ceil_div(spec_.outputs + 1, kOutputPadding) * kOutputPadding;
     Regions weight, scratch;
     codes_ = weight.add(spec_.outputs * pitch_, 1);
     bias_ = weight.add(outputs, sizeof(float));
     if (int8()) scales_ = weight.add(outputs, sizeof(float));  // of FP8 weights: an arena of their own, see set_weight
-    if (int8() && spec_.max_tokens > kSmallBatch) {
+    if (int8() && spec_.max_tokens > small_batch()) {
       activation_codes_ = scratch.add(spec_.max_tokens * pitch_, 1);
       activation_scales_ = scratch.add(spec_.max_tokens, sizeof(float));
       if (config_.record_accumulators) accumulators_ = scratch.add(spec_.max_tokens * spec_.outputs, sizeof(int32_t));
@@ -134,6 +134,7 @@ class Layer::Impl {
     stored.inputs = spec_.inputs;
     stored.outputs = spec_.outputs;
     stored.pitch = pitch_;
+    stored.fault = config_.fault;
     const int64_t scales = weight.kind == ScaleKind::tensor ? 1 : spec_.outputs * blocks;
     if (!int8()) {
       fp8_scales_ = allocate(size_t(scales) * sizeof(float));
@@ -178,8 +179,8 @@ class Layer::Impl {
     check_call(tokens);
     expect_pointer("x", x, 16);
     expect_pointer("y", y, 16);
-    const auto* bias = reinterpret_cast<const float*>(weight_->data() + bias_);
-    if (tokens <= kSmallBatch) return device_->dot({x, stored_, bias, y, spec_.type, tokens}, stream);
+    const auto* bias = reinterpret_cast<const float*>(weight_->data() + bias_) + (fault(Fault::neighbour_bias) ? 1 : 0);
+    if (tokens <= small_batch()) return device_->dot({x, stored_, bias, y, spec_.type, tokens}, stream);
     if (!int8()) return device_->matmul({x, stored_, true, bias, y, spec_.type, tokens}, stream);
     QuantizeTask quantize;
     quantize.values = x;
@@ -187,6 +188,7 @@ class Layer::Impl {
     quantize.rows = tokens;
     quantize.columns = spec_.inputs;
     quantize.pitch = pitch_;
+    quantize.fault = config_.fault;
     quantize.codes = reinterpret_cast<int8_t*>(scratch_->data() + activation_codes_);
     quantize.scales = reinterpret_cast<float*>(scratch_->data() + activation_scales_);
     device_->quantize(quantize, stream);
@@ -194,7 +196,7 @@ class Layer::Impl {
     product.x = quantize.codes;
     product.x_scale = quantize.scales;
     product.w = reinterpret_cast<const int8_t*>(stored_.codes);
-    product.w_scale = stored_.scales;
+    product.w_scale = stored_.scales + (fault(Fault::neighbour_scale) ? 1 : 0);
     product.bias = bias;
     product.y = y;
     product.type = spec_.type;
@@ -203,6 +205,7 @@ class Layer::Impl {
     product.tokens = tokens;
     product.outputs = spec_.outputs;
     product.pitch = pitch_;
+    product.depth = fault(Fault::lost_tail) ? spec_.inputs / 64 * 64 : pitch_;
     device_->product(product, stream);
     last_tokens_ = tokens;
   }
@@ -217,16 +220,6 @@ class Layer::Impl {
   size_t weight_bytes() const { return weight_->bytes() + (fp8_scales_ ? fp8_scales_->bytes() : 0); }
   size_t scratch_bytes() const { return scratch_ ? scratch_->bytes() : 0; }
   const char* product_kernel() const { return device_->product_kernel(); }
-
-  LayerArithmetic arithmetic() const {
-    const auto blocked = [](int64_t n) { return std::min<int64_t>(n, kChunk) + core::ceil_div(n, kChunk); };
-    LayerArithmetic a;
-    const int64_t groups = core::ceil_div(spec_.inputs, kGroup);
-    a.dot = kGroup * core::ceil_div(groups, kLanes) + core::tree_height(kLanes);
-    a.forward = blocked(spec_.inputs);
-    a.backward = blocked(spec_.outputs);
-    return a;
-  }
 
   Quantized last_activation(Stream stream) const {
     if (last_tokens_ == 0) return {};
@@ -246,6 +239,8 @@ class Layer::Impl {
 
  private:
   bool int8() const { return spec_.mode == Mode::int8; }
+  bool fault(Fault which) const { return config_.fault == which; }
+  int64_t small_batch() const { return kSmallBatch - (fault(Fault::small_batch_off_by_one) ? 1 : 0); }
   const uint8_t* weight_codes() const { return reinterpret_cast<const uint8_t*>(weight_->data() + codes_); }
 
   std::unique_ptr<Arena> allocate(size_t bytes) const {
@@ -259,6 +254,7 @@ class Layer::Impl {
 
   void quantize_weight(QuantizeTask& task, Stream stream) {
     task.rows = spec_.outputs;
+    task.fault = config_.fault;
     task.columns = spec_.inputs;
     task.pitch = pitch_;
     task.codes = reinterpret_cast<int8_t*>(weight_->data() + codes_);
@@ -300,6 +296,15 @@ class Layer::Impl {
   int64_t last_tokens_ = 0;
 };
 
+LayerArithmetic arithmetic_of(const LayerSpec& spec) {
+  const auto blocked = [](int64_t n) { return std::min<int64_t>(n, kChunk) + core::ceil_div(n, kChunk); };
+  LayerArithmetic a;
+  a.dot = kGroup * core::ceil_div(core::ceil_div(spec.inputs, kGroup), kLanes) + core::tree_height(kLanes);
+  a.forward = blocked(spec.inputs);
+  a.backward = blocked(spec.outputs);
+  return a;
+}
+
 Layer::Layer(const LayerSpec& spec, const LayerConfig& config) : impl_(std::make_unique<Impl>(spec, config)) {}
 Layer::~Layer() = default;
 Layer::Layer(Layer&&) noexcept = default;
@@ -320,7 +325,6 @@ void Layer::backward_weight(const void*, const void*, int64_t, void*) {
 }
 size_t Layer::weight_bytes() const { return impl_->weight_bytes(); }
 size_t Layer::scratch_bytes() const { return impl_->scratch_bytes(); }
-LayerArithmetic Layer::arithmetic() const { return impl_->arithmetic(); }
 const char* Layer::product_kernel() const { return impl_->product_kernel(); }
 Layer::Quantized Layer::last_activation(Stream stream) const { return impl_->last_activation(stream); }
 std::vector<int32_t> Layer::last_accumulators(Stream stream) const { return impl_->last_accumulators(stream); }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cuda/api/optimizer.h"
+#include "cuda/linear/fault.h"
 
 namespace plumbline::linear {
 
@@ -42,6 +43,7 @@ struct LayerConfig {
   MemoryResource* memory = nullptr;  // null: cudaMalloc on the GPU, aligned new elsewhere
   uint64_t schedule_seed = 0;        // emulator
   bool record_accumulators = false;  // verification: keep the int32 product (4 bytes an output)
+  Fault fault = Fault::none;         // verification: a deliberate one, off the GPU
   bool portable_kernels = false;     // GPU: leave the kernels of one architecture aside; cannot change a bit
 };
 
@@ -51,6 +53,8 @@ struct LayerArithmetic {
   int64_t forward = 0;   // of one output of the matmul over inputs
   int64_t backward = 0;  // over outputs
 };
+
+LayerArithmetic arithmetic_of(const LayerSpec& spec);
 
 // Pointers given to a layer lie in its backend's memory; x, y and gradients are row-major, contiguous, 16-byte aligned.
 class Layer {
@@ -79,7 +83,6 @@ class Layer {
 
   size_t weight_bytes() const;   // codes, scales, bias: exact
   size_t scratch_bytes() const;  // codes and scales of max_tokens activations, and accumulators where they are recorded
-  LayerArithmetic arithmetic() const;
   // Which kernel multiplies: "wgmma", "mma", "twin".
   const char* product_kernel() const;
 

@@ -87,7 +87,7 @@ product_mma(linear::ProductTask task) {
   const TileIndex tile = tile_of(block_index(), core::ceil_div(task.tokens, Tile::kTokens),
                                  core::ceil_div(task.outputs, Tile::kOutputs), Tile::kGroup);
   const int64_t token = tile.token * Tile::kTokens, output = tile.output * Tile::kOutputs;
-  const int64_t slabs = task.pitch / Tile::kInputs;
+  const int64_t slabs = task.depth / Tile::kInputs;
   const auto copy = [&](int64_t slab) {
     if (slab < slabs) {
       std::byte* stage = ring + slab % Tile::kStages * Tile::kStage;

@@ -242,7 +242,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   else
     __syncthreads();
 
-  const int64_t slabs = task.pitch / kInputs;
+  const int64_t slabs = task.depth / kInputs;
   if (threadIdx.x < kWarpgroup) {
     fewer_registers<40>();
     if (threadIdx.x == 0) copy_tiles<Cluster>(x, w, tiles, slabs, ring, full, empty);

@@ -36,18 +36,19 @@ PLUMBLINE_DEVICE uint32_t block_max(uint32_t x, QuantizeShared& shared) {
   return x;
 }
 
-PLUMBLINE_DEVICE void store_codes(int8_t* to, const Group& group, float scale) {
+PLUMBLINE_DEVICE void store_codes(int8_t* to, const Group& group, float scale, linear::Fault fault) {
   Bits<16> bytes = {};
   PLUMBLINE_UNROLL
   for (int i = 0; i < linear::kGroup; ++i)
-    bytes.word[i / 4] |= uint32_t(uint8_t(linear::code_of(group.x[i], scale))) << (i % 4 * 8);
+    bytes.word[i / 4] |= uint32_t(uint8_t(linear::code_of(group.x[i], scale, fault))) << (i % 4 * 8);
   store<16>(to, bytes);
 }
 
 template <class Rows>
 PLUMBLINE_KERNEL(kQuantizeThreads, 2)
-quantize_rows(Rows rows, int64_t groups, int64_t pitch, int8_t* codes, float* scales) {
+quantize_rows(Rows rows, int64_t groups, int64_t pitch, int8_t* codes, float* scales, linear::Fault asked) {
   PLUMBLINE_SHARED(QuantizeShared, shared);
+  const linear::Fault fault = linear::active(asked);
   const int64_t row = block_index(), step = block_size();
   Group kept[kKeptGroups];
   uint32_t largest = 0;
@@ -67,17 +68,20 @@ quantize_rows(Rows rows, int64_t groups, int64_t pitch, int8_t* codes, float* sc
     }
   }
   for (int64_t g = thread_index() + kKeptGroups * step; g < groups; g += step) include(rows.load(row, g));
-  const float scale = linear::scale_of(block_max(largest, shared));
+  if (fault == linear::Fault::scale_per_tensor)
+    for (int64_t other = 0; other < grid_size(); ++other)
+      for (int64_t g = thread_index(); g < groups; g += step) include(rows.load(other, g));
+  const float scale = linear::scale_of(block_max(largest, shared), fault);
   if (thread_index() == 0) scales[row] = scale;
 
   int8_t* to = codes + row * pitch;
   PLUMBLINE_UNROLL
   for (int i = 0; i < kKeptGroups; ++i) {
     const int64_t g = thread_index() + i * step;
-    if (g < groups) store_codes(to + g * linear::kGroup, kept[i], scale);
+    if (g < groups) store_codes(to + g * linear::kGroup, kept[i], scale, fault);
   }
   for (int64_t g = thread_index() + kKeptGroups * step; g < groups; g += step)
-    store_codes(to + g * linear::kGroup, rows.load(row, g), scale);
+    store_codes(to + g * linear::kGroup, rows.load(row, g), scale, fault);
   // the rest of the pitch
   for (int64_t g = groups + thread_index(); g < pitch / linear::kGroup; g += step)
     store<16>(to + g * linear::kGroup, Bits<16>{});

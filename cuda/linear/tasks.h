@@ -15,6 +15,7 @@ struct StoredWeight {
   int32_t block = 0;   // inputs of a block
   int32_t blocks = 0;  // of an output
   int64_t inputs = 0, outputs = 0, pitch = 0;
+  Fault fault = Fault::none;
 };
 
 // Rows to codes: `rows` x `columns` values of `type`, or of `weight` where that is set.
@@ -25,6 +26,7 @@ struct QuantizeTask {
   int64_t rows = 0, columns = 0, pitch = 0;
   int8_t* codes = nullptr;  // rows x pitch
   float* scales = nullptr;  // rows
+  Fault fault = Fault::none;
 };
 
 // y = codes of x times codes of w, int32, with the epilogue of output_of.
@@ -38,6 +40,7 @@ struct ProductTask {
   Type type = Type::float32;
   int32_t* accumulators = nullptr;  // verification: tokens x outputs; null: not kept
   int64_t tokens = 0, outputs = 0, pitch = 0;
+  int64_t depth = 0;  // inputs to sum over, padding included: the pitch
 };
 
 // y = x times the dequantized weight, up to kSmallBatch tokens: the dot of arithmetic.h.

@@ -26,22 +26,27 @@ void with_value_type(Type type, F f) {
 
 float weight_scale(const StoredWeight& w, int64_t output, int64_t input) {
   if (!w.fp8 || w.kind == ScaleKind::channel) return w.scales[output];
-  return w.kind == ScaleKind::tensor ? w.scales[0] : w.scales[output * w.blocks + input / w.block];
+  if (w.kind == ScaleKind::tensor) return w.scales[0];
+  const int64_t shift = w.fault == Fault::shifted_block ? 1 : 0;
+  return w.scales[output * w.blocks + std::min<int64_t>((input + shift) / w.block, w.blocks - 1)];
 }
 
 // One output channel as float32.
 void dequantize_row(const StoredWeight& w, int64_t output, float* to) {
   const uint8_t* codes = w.codes + output * w.pitch;
   for (int64_t k = 0; k < w.inputs; ++k)
-    to[k] = w.fp8 ? decode_e4m3(codes[k]) * weight_scale(w, output, k)
+    to[k] = w.fp8 ? decode_e4m3(codes[k], w.fault) * weight_scale(w, output, k)
                   : weight_of(int8_t(codes[k]), weight_scale(w, output, k));
 }
 
-void quantize_row(const float* x, int64_t columns, int64_t pitch, int8_t* codes, float& scale) {
+uint32_t largest_of(const float* x, int64_t columns) {
   uint32_t largest = 0;
   for (int64_t k = 0; k < columns; ++k) largest = std::max(largest, magnitude_bits(x[k]));
-  scale = scale_of(largest);
-  for (int64_t k = 0; k < columns; ++k) codes[k] = code_of(x[k], scale);
+  return largest;
+}
+
+void code_row(const float* x, int64_t columns, int64_t pitch, float scale, int8_t* codes, Fault fault) {
+  for (int64_t k = 0; k < columns; ++k) codes[k] = code_of(x[k], scale, fault);
   std::fill(codes + columns, codes + pitch, int8_t{0});
 }
 
@@ -82,12 +87,25 @@ class HostDevice final : public Device {
   const char* product_kernel() const override { return "twin"; }
 
   void quantize(const QuantizeTask& task, Stream) const override {
-    each_row(task.rows, task.columns, [&](int64_t row, std::vector<float>& values) {
+    const auto load = [&](int64_t row, std::vector<float>& values) {
       if (task.weight.codes != nullptr)
         dequantize_row(task.weight, row, values.data());
       else
         widen(values.data(), element(task.values, task.type, row * task.columns), task.type, task.columns, nullptr);
-      quantize_row(values.data(), task.columns, task.pitch, task.codes + row * task.pitch, task.scales[row]);
+    };
+    uint32_t of_all = 0;
+    if (task.fault == Fault::scale_per_tensor) {
+      std::vector<float> values(size_t(task.columns));
+      for (int64_t row = 0; row < task.rows; ++row) {
+        load(row, values);
+        of_all = std::max(of_all, largest_of(values.data(), task.columns));
+      }
+    }
+    each_row(task.rows, task.columns, [&](int64_t row, std::vector<float>& values) {
+      load(row, values);
+      const uint32_t largest = std::max(of_all, largest_of(values.data(), task.columns));
+      task.scales[row] = scale_of(largest, task.fault);
+      code_row(values.data(), task.columns, task.pitch, task.scales[row], task.codes + row * task.pitch, task.fault);
     });
   }
 
@@ -96,7 +114,7 @@ class HostDevice final : public Device {
       auto* y = static_cast<T*>(task.y);
       tbb::parallel_for(int64_t{0}, task.tokens, [&](int64_t token) {
         for (int64_t o = 0; o < task.outputs; ++o) {
-          const int32_t sum = product_of(task.x + token * task.pitch, task.w + o * task.pitch, task.pitch);
+          const int32_t sum = product_of(task.x + token * task.pitch, task.w + o * task.pitch, task.depth);
           const int64_t at = token * task.outputs + o;
           if (task.accumulators != nullptr) task.accumulators[at] = sum;
           core::narrow(output_of(sum, task.x_scale[token], task.w_scale[o], task.bias[o]), y[at]);

@@ -7,6 +7,7 @@
 #include "cuda/api/optimizer.h"
 #include "harness/error.h"
 #include "harness/subject.h"
+#include "harness/subjects/linear.h"
 #include "harness/subjects/memory.h"
 
 namespace plumbline::harness {
@@ -161,8 +162,10 @@ class ProductionSession final : public Session {
 
 class ProductionSubject final : public Subject {
  public:
-  ProductionSubject(std::string name, Backend backend) : name_(std::move(name)), backend_(backend) {}
+  ProductionSubject(std::string name, Backend backend)
+      : name_(std::move(name)), backend_(backend), linear_(make_linear_subject(backend)) {}
   std::string name() const override { return name_; }
+  const LinearSubject* linear() const override { return linear_.get(); }
   std::string cannot_run(const Problem& problem) const override {
     // Fibers are for finding faults in small launches, not for size.
     if (backend_ == Backend::emulator && problem.elements() > 1 << 17)
@@ -180,6 +183,7 @@ class ProductionSubject final : public Subject {
  private:
   std::string name_;
   Backend backend_;
+  std::unique_ptr<LinearSubject> linear_;
 };
 
 Backend parse_backend(const std::string& name) {
