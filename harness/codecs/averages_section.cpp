@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -54,6 +56,9 @@ Section averages_section(const Study& study) {
       {"predicted share (%)", false},
       {"measured share (%)", false},
       {}};
+  stale.series = {{"second moments, pinned range", {}, {}, {}, {}, {}},
+                  {"second moments, moving range", {}, {}, {}, {}, {}},
+                  {"momentum", {}, {}, {}, {}, {}}};
   for (size_t i = 0; i < study.averages.size(); ++i) {
     const AverageRow& r = study.averages[i];
     const AverageFigures& f = r.figures;
@@ -61,13 +66,13 @@ Section averages_section(const Study& study) {
     all.rows.push_back({average_id(i), r.scenario.name, label(r.storage), percent(f.drift.measured),
                         percent(f.drift.bound), percent(f.expected), percent(f.bias), percent(f.update.measured),
                         percent(f.update.bound), percent(f.stale), percent(f.predicted)});
-    if (stale.series.empty() || stale.series.back().name != r.scenario.name)
-      stale.series.push_back({r.scenario.name, {}, {}, {}, {}, {}});
-    stale.series.back().x.push_back(kPercent * f.predicted);
-    stale.series.back().y.push_back(kPercent * f.stale);
-    stale.series.back().labels.push_back(r.storage.name);
+    Series& points = stale.series[r.scenario.kind == StateKind::momentum ? 2 : r.scenario.pinned ? 0 : 1];
+    points.x.push_back(kPercent * f.predicted);
+    points.y.push_back(kPercent * f.stale);
+    points.labels.push_back(fmt::format("{}, {}", r.storage.name, r.scenario.name));
   }
   section.tables.push_back(std::move(all));
+  std::erase_if(stale.series, [](const Series& series) { return series.x.empty(); });
   section.charts.push_back(std::move(stale));
   return section;
 }

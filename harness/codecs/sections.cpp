@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "harness/codecs/recommend.h"
 #include "harness/codecs/section_parts.h"
@@ -12,30 +13,34 @@
 namespace plumbline::harness::codecs {
 namespace {
 
-// Error against bits: for each storage the largest error over the drawn states.
+// Error against bits, as the block size goes: who is below and to the left of all others?
 Chart pareto(const Study& study, StateKind kind) {
-  Chart chart{kind == StateKind::momentum ? "pareto-momentum" : "pareto-second-moment",
-              kind == StateKind::momentum ? "Momentum: error against memory" : "Second moments: error against memory",
-              "Left and low is better: no storage below and to the left of a good one.",
-              Chart::Kind::scatter,
-              {"bits a value", true},
-              {"median error over the drawn states (%)", true},
-              {}};
-  std::vector<Series> series{{"production", {}, {}, {}, {}, {}}, {"rivals", {}, {}, {}, {}, {}}};
-  for (const Storage* storage : storages_of(study.stores, kind)) {
-    std::vector<double> errors;
-    for (const StoreRow& row : study.stores)
-      if (row.kind == kind && row.origin == SampleOrigin::drawn && row.storage.name == storage->name)
-        errors.push_back(kPercent * row.figures.update.measured);
-    if (errors.empty()) continue;
-    std::sort(errors.begin(), errors.end());
-    Series& s = series[storage->rival ? 1 : 0];
-    s.x.push_back(storage->bits_per_value(storage->block));
-    s.y.push_back(errors[errors.size() / 2]);
-    s.labels.push_back(storage->name);
-  }
-  for (Series& s : series)
-    if (!s.x.empty()) chart.series.push_back(std::move(s));
+  const bool momentum = kind == StateKind::momentum;
+  Chart chart{
+      momentum ? "pareto-momentum" : "pareto-second-moment",
+      momentum ? "Momentum: error against memory" : "Second moments: error against memory",
+      "Averages, stored once in blocks of 32 (right) to 16,384 values (left), rounded to nearest. Left and low is "
+      "better. Errors above 100 % are left out, and fixed floors.",
+      Chart::Kind::line,
+      {"bits a value, scales included", false},
+      {"error (%)", true},
+      {}};
+  const auto add = [&](const StoreRow& row) {
+    if (row.kind != kind || row.sample != "averages" || row.storage.rounding != reference::Rounding::nearest ||
+        row.storage.codec.starts_with("log floor") || row.storage.codec == "fp32" ||
+        !(row.figures.update.measured <= 1))
+      return;
+    const std::string name = label(row.storage);
+    auto series =
+        std::find_if(chart.series.begin(), chart.series.end(), [&](const Series& s) { return s.name == name; });
+    if (series == chart.series.end()) series = chart.series.insert(series, {name, {}, {}, {}, {}, {}});
+    series->x.push_back(row.bits);
+    series->y.push_back(kPercent * row.figures.update.measured);
+    series->labels.push_back(row.storage.scale_words > 0 ? fmt::format("blocks of {}", row.block) : "no blocks");
+  };
+  for (const StoreRow& row : study.block_sizes) add(row);
+  for (const StoreRow& row : study.stores)
+    if (row.storage.scale_words == 0) add(row);
   return chart;
 }
 
@@ -120,7 +125,10 @@ Section recommendation_section(const Study& study) {
     for (const std::string& failure : study.failures) failures.rows.push_back({failure});
     section.tables.push_back(std::move(failures));
   }
-  section.charts = {pareto(study, StateKind::second_moment), pareto(study, StateKind::momentum)};
+  for (const StateKind kind : {StateKind::second_moment, StateKind::momentum}) {
+    Chart chart = pareto(study, kind);
+    if (!chart.series.empty()) section.charts.push_back(std::move(chart));
+  }
   return section;
 }
 

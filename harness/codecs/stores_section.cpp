@@ -42,18 +42,19 @@ Table overview(const Study& study, StateKind kind, SampleOrigin origin, const st
 Chart heatmap(const Study& study, StateKind kind, const std::string& id, const std::string& title) {
   Chart chart{id,
               title,
-              "Light is small; a storage that is dark under one distribution cannot be trusted with it.",
+              "Light is small. Whatever is above 100 % is drawn as 100 %: such an update is lost.",
               Chart::Kind::heatmap,
               {"state", false},
               {"error of the update (%)", true},
               {}};
   for (const Storage* storage : storages_of(study.stores, kind)) {
+    if (storage->codec == "fp32") continue;  // a millionth of a percent: it would take all of the scale
     Series series{storage->name, {}, {}, {}, {}, {}};
     for (const StoreRow& row : study.stores)
       if (row.kind == kind && row.origin == SampleOrigin::drawn && row.storage.name == storage->name) {
         series.labels.push_back(row.sample);
         series.x.push_back(double(series.x.size()));
-        series.y.push_back(kPercent * row.figures.update.measured);
+        series.y.push_back(std::min(kPercent * row.figures.update.measured, kPercent));
       }
     chart.series.push_back(std::move(series));
   }
@@ -122,13 +123,15 @@ Section blocks_section(const Study& study) {
   for (const StoreRow& row : study.block_sizes) section.green &= row.figures.within();
   for (const StateKind kind : {StateKind::second_moment, StateKind::momentum}) {
     Table table{fmt::format("Error (%) of {} by values in a block", to_string(kind)), {"storage"}, {}};
-    Chart chart{kind == StateKind::momentum ? "momentum" : "second-moment",
-                kind == StateKind::momentum ? "Momentum" : "Second moments",
-                "Each line is one storage, rounded to nearest.",
-                Chart::Kind::line,
-                {"values in a block", true},
-                {"error (%)", true},
-                {}};
+    Chart chart{
+        kind == StateKind::momentum ? "momentum" : "second-moment",
+        kind == StateKind::momentum ? "Momentum" : "Second moments",
+        "Each line is one storage, rounded to nearest. Errors above 100 % are left out, and fixed floors, which block "
+        "sizes hardly change.",
+        Chart::Kind::line,
+        {"values in a block", true},
+        {"error (%)", true},
+        {}};
     std::vector<int64_t> blocks;
     for (const StoreRow& row : study.block_sizes)
       if (row.kind == kind && std::find(blocks.begin(), blocks.end(), row.block) == blocks.end())
@@ -140,12 +143,14 @@ Section blocks_section(const Study& study) {
       for (const StoreRow& row : study.block_sizes) {
         if (row.kind != kind || row.storage.name != storage->name) continue;
         cells.push_back(percent(row.figures.update.measured));
+        if (!(row.figures.update.measured <= 1)) continue;
         series.x.push_back(double(row.block));
         series.y.push_back(kPercent * row.figures.update.measured);
         series.labels.push_back(fmt::format("{:.3f} bits a value", row.bits));
       }
       table.rows.push_back(std::move(cells));
-      if (storage->rounding == reference::Rounding::nearest) chart.series.push_back(std::move(series));
+      const bool drawn = storage->rounding == reference::Rounding::nearest && !storage->codec.starts_with("log floor");
+      if (drawn && !series.x.empty()) chart.series.push_back(std::move(series));
     }
     section.tables.push_back(std::move(table));
     section.charts.push_back(std::move(chart));
