@@ -263,6 +263,8 @@ void lay_out_work(TensorPlan& t, Layout& work) {
   t.row_tile_sums = work.take(2 * t.slices * t.row_tiles * dword);
   if (t.path == Path::projected) {
     t.channel_sums = work.take(3 * t.channels * dword);
+    t.channel_step = work.take(t.channels * word);
+    t.low_rank_update = work.take(int64_t(t.low_rows) * t.low_cols * word);
     if (!t.reduces_columns) t.channel_strips = work.take(int64_t(t.strips) * t.cols * dword);
     return;
   }

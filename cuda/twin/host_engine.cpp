@@ -6,14 +6,11 @@
 
 #include "cuda/plan/engine.h"
 #include "cuda/state/arena.h"
+#include "cuda/twin/project.h"
 #include "cuda/twin/steps.h"
 
 namespace plumbline {
 namespace twin {
-
-int64_t workspace_width(const TensorPlan& t) {
-  return t.path == Path::factored ? t.cols : std::min<int64_t>(t.slice, core::kFlatTile);
-}
 
 namespace {
 
@@ -33,8 +30,7 @@ class HostEngine final : public Engine {
         memory_(config.memory != nullptr ? *config.memory : host_memory()),
         state_(memory_, plan.state_bytes),
         scratch_(memory_, plan.scratch_bytes),
-        workers_(config.threads, width(plan)) {
-    check_features();
+        workers_(config.threads, widths(plan)) {
     const std::vector<std::byte> initial = plan.initial_state();
     std::memcpy(state_.data(), initial.data(), initial.size());
     std::memset(scratch_.data(), 0, scratch_.bytes());
@@ -45,7 +41,10 @@ class HostEngine final : public Engine {
     const Arenas arenas{state_.data(), scratch_.data()};
     for (size_t i = 0; i < pointers.size(); ++i) {
       const TensorPlan& tensor = plan_.tensors[i];
-      (tensor.path == Path::factored ? step_factored : step_full)(tensor, pointers[i], arenas, workers_);
+      const auto step = tensor.path == Path::factored ? step_factored
+                        : tensor.path == Path::full   ? step_full
+                                                      : step_projected;
+      step(tensor, pointers[i], arenas, workers_);
     }
   }
   void set_lr(int group, double lr, Stream) override {
@@ -63,21 +62,15 @@ class HostEngine final : public Engine {
   }
 
  private:
-  // What the twin does not implement.
-  void check_features() const {
-    for (size_t i = 0; i < plan_.tensors.size(); ++i) {
-      const TensorPlan& t = plan_.tensors[i];
-      const auto refuse = [&](bool asked, const char* option) {
-        if (asked)
-          throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the host twin does not implement");
-      };
-      refuse(t.path == Path::projected, "projection_rank");
+  static Workers::Widths widths(const Plan& plan) {
+    Workers::Widths most;
+    for (const TensorPlan& t : plan.tensors) {
+      most.values = std::max(most.values, t.path == Path::full ? std::min<int64_t>(t.slice, core::kFlatTile)
+                                                               : std::max<int64_t>(t.cols, t.low_cols));
+      if (t.path != Path::projected) continue;
+      most.sums = std::max(most.sums, projection_sums(t));
+      most.entries = std::max(most.entries, projection_entries(t));
     }
-  }
-
-  static int64_t width(const Plan& plan) {
-    int64_t most = 0;
-    for (const TensorPlan& tensor : plan.tensors) most = std::max(most, workspace_width(tensor));
     return most;
   }
 

@@ -7,6 +7,7 @@
 #include "cuda/core/confidence.h"
 #include "cuda/core/momentum.h"
 #include "cuda/core/number.h"
+#include "cuda/core/projection.h"
 #include "cuda/core/tree.h"
 #include "cuda/core/update.h"
 
@@ -229,6 +230,25 @@ void precondition_row(float* __restrict v, const float* __restrict g, const core
 
 void full_update_row(const float* __restrict v, const float* __restrict x, float* __restrict u, int64_t n) {
   for (int64_t i = 0; i < n; ++i) u[i] = core::full_update(x[i], v[i]);
+}
+
+void normalize_row(float* __restrict v, const float* __restrict g, const core::Weights<float>& weights, float eps,
+                   float* __restrict x, int64_t n) {
+  const core::Weights<float> h = weights;
+  for (int64_t i = 0; i < n; ++i) {
+    v[i] = core::full_average(v[i], g[i], h);
+    x[i] = core::low_rank_update(x[i], v[i], eps);
+  }
+}
+void normalize_factored_row(float row, const float* __restrict col, float inverse, float eps, float* __restrict x,
+                            int64_t n) {
+  for (int64_t j = 0; j < n; ++j) x[j] = core::low_rank_factored_update(x[j], row, col[j], inverse, eps);
+}
+void add_squares(const float* __restrict g, double* __restrict c, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) c[j] = c[j] + core::norm_square(g[j]);
+}
+void update_channels(float* __restrict p, const float* __restrict g, const float* __restrict e, float keep, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) p[j] = core::canonical(core::apply_channel(p[j], g[j], e[j], keep));
 }
 
 void update_full_row(float* __restrict p, const float* __restrict u, float step, float keep, int64_t n) {

@@ -58,6 +58,14 @@ void update_row(float* p, const float* x, const float* b, float a, float keep, i
 void precondition_row(float* v, const float* g, const core::Weights<float>& weights, float* u, int64_t n);
 // u = x / sqrt(v)
 void full_update_row(const float* v, const float* x, float* u, int64_t n);
+// Projected: v <- average of v and g^2, x <- x / (sqrt(v) + eps); with factored moments x <- x / (sqrt(V^) + eps).
+void normalize_row(float* v, const float* g, const core::Weights<float>& weights, float eps, float* x, int64_t n);
+void normalize_factored_row(float row, const float* col, float inverse, float eps, float* x, int64_t n);
+// c_j += g_j^2 in double
+void add_squares(const float* g, double* c, int64_t n);
+// p <- p keep - e_j g
+void update_channels(float* p, const float* g, const float* e, float keep, int64_t n);
+
 // p <- p keep - step u, u or momentum
 void update_full_row(float* p, const float* u, float step, float keep, int64_t n);
 

@@ -14,7 +14,6 @@ struct Arenas {
 void step_factored(const TensorPlan& tensor, const TensorPointers& pointers, const Arenas& arenas, Workers& workers);
 void step_full(const TensorPlan& tensor, const TensorPointers& pointers, const Arenas& arenas, Workers& workers);
 
-// The longest run of values that either keeps in a Workspace buffer.
-int64_t workspace_width(const TensorPlan& tensor);
+void step_projected(const TensorPlan& tensor, const TensorPointers& pointers, const Arenas& arenas, Workers& workers);
 
 }  // namespace plumbline::twin

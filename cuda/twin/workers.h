@@ -13,19 +13,29 @@ namespace plumbline::twin {
 // Buffers of one core, float32, each of the width that Workers was made with.
 struct Workspace {
   std::vector<float> gradient, square, parameter, momentum, update;
+  std::vector<double> sums;  // of a tile of channels
 };
 
 class Workers {
  public:
-  // At most `threads` cores, each with buffers of `width` values.
-  Workers(int threads, int64_t width)
+  // What the widest tensor needs: float32 values of each buffer, of `sums`, and of `entries`.
+  struct Widths {
+    int64_t values = 0, sums = 0, entries = 0;
+  };
+  // At most `threads` cores.
+  Workers(int threads, const Widths& width)
       : arena_(std::min(threads, tbb::this_task_arena::max_concurrency()), 1),
-        spaces_(size_t(arena_.max_concurrency())) {
+        spaces_(size_t(arena_.max_concurrency())),
+        entries_(size_t(width.entries)) {
     for (Workspace& space : spaces_) {
       for (auto* buffer : {&space.gradient, &space.square, &space.parameter, &space.momentum, &space.update})
-        buffer->resize(size_t(width));
+        buffer->resize(size_t(width.values));
+      space.sums.resize(size_t(width.sums));
     }
   }
+
+  // Of the projection that is in use: one tensor's at a time.
+  int8_t* entries() { return entries_.data(); }
 
   // work(i, workspace) for 0 <= i < n
   template <class Work>
@@ -43,6 +53,7 @@ class Workers {
  private:
   tbb::task_arena arena_;
   std::vector<Workspace> spaces_;
+  std::vector<int8_t> entries_;
 };
 
 }  // namespace plumbline::twin

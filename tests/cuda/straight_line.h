@@ -26,10 +26,11 @@ F tree(std::vector<F> x) {
 template <class F>
 struct Averages {
   std::vector<F> row, col;  // R (m), C (n): old averages in, new ones out
-  std::vector<F> weighted;  // (n) sum_i s_ij / R_i
+  std::vector<F> weighted;  // (n) sum_i of other squares over R_i
 };
 template <class F>
-void update_averages(const std::vector<F>& squares, int m, int n, const core::Weights<F>& weights, Averages<F>& a) {
+void update_averages(const std::vector<F>& squares, const std::vector<F>& weighted, int m, int n,
+                     const core::Weights<F>& weights, Averages<F>& a) {
   const int strips = core::strip_count(m), height = core::strip_rows(m);
   std::vector<std::vector<F>> c(size_t(n), std::vector<F>(size_t(strips), F(0.0f))), w = c;
   for (int i = 0; i < m; ++i) {
@@ -39,7 +40,7 @@ void update_averages(const std::vector<F>& squares, int m, int n, const core::We
     for (size_t j = 0; j < size_t(n); ++j) {
       F &cj = c[j][size_t(i / height)], &wj = w[j][size_t(i / height)];
       cj = cj + s[j];
-      wj = core::add_weighted(s[j], inverse, wj);
+      wj = core::add_weighted(weighted[size_t(i) * size_t(n) + j], inverse, wj);
     }
   }
   a.weighted.clear();
@@ -47,6 +48,10 @@ void update_averages(const std::vector<F>& squares, int m, int n, const core::We
     a.col[j] = core::average(a.col[j], tree(c[j]), F(float(m)), weights);
     a.weighted.push_back(tree(w[j]));
   }
+}
+template <class F>
+void update_averages(const std::vector<F>& squares, int m, int n, const core::Weights<F>& weights, Averages<F>& a) {
+  update_averages(squares, squares, m, n, weights, a);
 }
 
 }  // namespace plumbline::straight_line
