@@ -100,22 +100,6 @@ SuiteSize parse_size(const std::string& name) {
   throw InputError(fmt::format("suite '{}': expected quick, full or nightly", name));
 }
 
-double parse_budget(const std::string& text) {
-  if (text.empty()) return 0;
-  size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  const std::string unit = text.substr(used);
-  const double scale = unit == "s" || unit.empty() ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  if (used == 0 || scale == 0 || !(value > 0))
-    throw InputError(fmt::format("budget '{}': expected a time such as 60s, 10m or 2h", text));
-  return value * scale;
-}
-
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options()) names.push_back(option->get_name());

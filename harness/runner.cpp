@@ -94,6 +94,22 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
   return summary;
 }
 
+double parse_budget(const std::string& text) {
+  if (text.empty()) return 0;
+  size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  const std::string unit = text.substr(used);
+  const double scale = unit == "s" || unit.empty() ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (used == 0 || scale == 0 || !(value > 0))
+    throw InputError(fmt::format("budget '{}': expected a time such as 60s, 10m or 2h", text));
+  return value * scale;
+}
+
 Shard parse_shard(const std::string& text) {
   const size_t slash = text.find('/');
   if (slash == std::string::npos) throw InputError(fmt::format("shard '{}': expected i/n with 0 <= i < n", text));

@@ -18,6 +18,9 @@ struct RunOptions {
 RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options = {});
 
+// Seconds of "60s", "10m", "2h" or a bare number; 0 for nothing. Throws InputError.
+double parse_budget(const std::string& text);
+
 // Cases i of n: every n-th, so that shards are alike. Throws InputError unless 0 <= i < n.
 struct Shard {
   int index = 0, count = 1;

@@ -1,13 +1,12 @@
-// log2 and exp2 in float32: the same bits wherever fused multiply-add is IEEE, at most 1 ulp from the true value,
-// monotone, exact on powers of two. No tables and no branches, so that host loops over them become vector code.
+// log2 and exp2 in float32: the same bits wherever fused multiply-add is IEEE, within their certificates
+// (certificates.h) of the true value, monotone, exact on powers of two. No tables and no branches, so that host loops
+// over them become vector code.
 #pragma once
+#include "cuda/core/certificates.h"
 #include "cuda/core/number.h"
 #include "cuda/core/ops.h"
 
 namespace plumbline::core {
-
-constexpr double kLog2Ulps = 0.56;  // largest over all inputs: 0.5578
-constexpr double kExp2Ulps = 0.59;  // largest over all fractions: 0.5878; a subnormal result rounds once more
 
 // log2 of a normal positive v. v = 2^e m with m in [sqrt(1/2), sqrt(2)); log2 m = (2/ln 2) atanh(s), s = (m-1)/(m+1);
 // the leading term is kept to two floats, the rest of the series is below a hundredth of it.
