@@ -30,6 +30,14 @@ PLUMBLINE_DEVICE int block_index() { return int(blockIdx.x); }
 PLUMBLINE_DEVICE int block_size() { return int(blockDim.x); }
 PLUMBLINE_DEVICE int grid_size() { return int(gridDim.x); }
 
+// Comes first in every kernel: what earlier launches of the stream wrote is visible behind it. On sm_90 blocks of the
+// next launch may take their places from here on and wait there.
+PLUMBLINE_DEVICE void begin_grid() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
 PLUMBLINE_DEVICE void block_barrier() { __syncthreads(); }
 PLUMBLINE_DEVICE void warp_barrier() { __syncwarp(); }
 
@@ -42,7 +50,7 @@ PLUMBLINE_DEVICE T shuffle_xor(T x, int distance) {
   return __shfl_xor_sync(0xffffffffu, x, distance);
 }
 
-// N bytes, N = 8 or 16, aligned to N in memory.
+// N bytes, N = 4, 8 or 16, aligned to N in memory.
 template <int N>
 struct alignas(N) Bits {
   uint32_t word[N / 4];
@@ -55,7 +63,7 @@ template <int N>
 PLUMBLINE_DEVICE void store(void* address, const Bits<N>& x) {
   *static_cast<Bits<N>*>(address) = x;
 }
-// Likewise of global memory that will not be used again soon.
+// Likewise of global memory that will not be used again soon; N = 8 or 16.
 template <int N>
 PLUMBLINE_DEVICE Bits<N> load_streaming(const void* address) {
   if constexpr (N == 16) {

@@ -60,6 +60,7 @@ class Optimizer::Impl {
   std::vector<float> export_decoded(int index, std::string_view slot, Stream stream) const;
   StepRecord last_step(int index, Stream stream) const;
   const Plan& plan() const { return plan_; }
+  size_t scratch_bytes() const { return plan_.scratch_bytes + engine_->table_bytes(); }
 
  private:
   template <class T>
@@ -326,7 +327,7 @@ void Optimizer::set_gradient_multiplier(float multiplier, Stream stream) {
   impl_->set_gradient_multiplier(multiplier, stream);
 }
 size_t Optimizer::state_bytes() const { return impl_->plan().state_bytes; }
-size_t Optimizer::scratch_bytes() const { return impl_->plan().scratch_bytes; }
+size_t Optimizer::scratch_bytes() const { return impl_->scratch_bytes(); }
 int64_t Optimizer::steps_taken(int tensor, Stream stream) const {
   return impl_->clock(impl_->tensor(tensor), stream).t;
 }

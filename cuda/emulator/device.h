@@ -24,6 +24,7 @@ inline int block_index() { return emulator::position.block; }
 inline int block_size() { return emulator::position.block_size; }
 inline int grid_size() { return emulator::position.grid_size; }
 
+inline void begin_grid() {}
 inline void block_barrier(Site site = Site::current()) { emulator::block_barrier(site); }
 
 template <class T>

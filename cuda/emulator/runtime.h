@@ -31,6 +31,14 @@ class Runtime {
     };
     emulator::run({name, int(grid), block, dynamic_shared, seed_}, body, &call);
   }
+  // Of the launches of a step, whose kernels call begin_grid().
+  template <class Kernel>
+  void prepare(Kernel, size_t) const {}
+  template <class Kernel, class... Arguments>
+  void launch_next(const char* name, Kernel kernel, int64_t grid, int block, size_t dynamic_shared, Stream stream,
+                   const Arguments&... arguments) const {
+    launch(name, kernel, grid, block, dynamic_shared, stream, arguments...);
+  }
 
   void copy_to_host(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
   void copy_to_device(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }

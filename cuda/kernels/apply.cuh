@@ -13,25 +13,32 @@ inline constexpr int kApplyThreads = 128, kApplyColumns = core::kPanel / kApplyT
 inline constexpr int kApplyBlocksPerMultiprocessor = 6;
 inline constexpr int kCommitTile = 2048, kCommitEach = kCommitTile / kApplyThreads;
 
-struct ApplyShape {
-  int32_t commit_blocks = 1;  // of the grid, the first ones
-};
-
 struct ApplyShared {
   WarpRanges range;
   double sums[2][4][kApplyColumns / 4][kApplyThreads / kWarp];  // of p^2: batch parity, row, vector, warp
 };
 
-// R and C of this step become the state that the next one starts from; a block takes every commit_blocks-th tile.
-PLUMBLINE_DEVICE void commit(const Task& task, int block, int blocks, WarpRanges& shared) {
+// Tiles of a tensor's averages as they are stored.
+PLUMBLINE_HD int64_t commit_tiles(const TensorPlan& plan) {
+  const int64_t of_slice = core::ceil_div(plan.rows, kCommitTile) + core::ceil_div(plan.cols, kCommitTile);
+  return plan.slices * of_slice * (plan.hyper.has_confidence ? 2 : 1);
+}
+
+// R and C of this step (and of the confidence) become the state that the next one starts from; a block takes every
+// `blocks`-th tile.
+PLUMBLINE_DEVICE void commit_averages(const Task& task, int block, int blocks, uint32_t writes, WarpRanges& shared) {
   const TensorPlan& plan = task.plan;
   const int64_t row_tiles = core::ceil_div(plan.rows, kCommitTile), col_tiles = core::ceil_div(plan.cols, kCommitTile);
-  for (int64_t i = block; i < plan.slices * (row_tiles + col_tiles); i += blocks) {
-    const int64_t slice = i / (row_tiles + col_tiles), tile = i % (row_tiles + col_tiles);
+  const int64_t of_slice = row_tiles + col_tiles, of_average = plan.slices * of_slice;
+  for (int64_t i = block; i < commit_tiles(plan); i += blocks) {
+    const bool confidence = i >= of_average;
+    const int64_t at = confidence ? i - of_average : i, slice = at / of_slice, tile = at % of_slice;
     const bool rows = tile < row_tiles;
-    const SlotPlan& slot = slot_of(task, rows ? SlotKind::row : SlotKind::col);
+    const SlotPlan& slot = confidence ? slot_of(task, rows ? SlotKind::confidence_row : SlotKind::confidence_col)
+                                      : slot_of(task, rows ? SlotKind::row : SlotKind::col);
+    const int64_t offset = confidence ? (rows ? plan.confidence_row : plan.confidence_col) : rows ? plan.row : plan.col;
     const int64_t index = (rows ? tile : tile - row_tiles) * kCommitTile + thread_index() * kCommitEach;
-    const float* const from = scratch_at<float>(task, rows ? plan.row : plan.col) + slice * slot.matrix + index;
+    const float* const from = scratch_at<float>(task, offset) + slice * slot.matrix + index;
     const int64_t left = slot.matrix - index;
     const int count = left < kCommitEach ? int(left) : kCommitEach;
     float v[kCommitEach];
@@ -39,8 +46,40 @@ PLUMBLINE_DEVICE void commit(const Task& task, int block, int blocks, WarpRanges
     for (int e = 0; e < kCommitEach; ++e) v[e] = e < count ? from[e] : 0.0f;
     core::BlockScale scale = {0.0f, 1.0f};
     if (core::is_quantized(slot.storage)) scale = tile_scale(slot, v, count, shared);
-    store_values(slot, task.state, slice, index, v, count, scale);
+    store_values(slot, task.state, slice, index, v, count, scale, writes);
   }
+}
+// The blocks of an apply that store: the first ones. Block 0 moves the clock, too.
+PLUMBLINE_HD int commit_blocks_of(const TensorPlan& plan) {
+  const int64_t tiles = commit_tiles(plan);
+  return tiles < 16 ? int(tiles) : 16;
+}
+PLUMBLINE_DEVICE void commit(const Task& task, const core::StepScalars& scalars, WarpRanges& shared) {
+  const TensorPlan& plan = task.plan;
+  if (task.block == 0 && thread_index() == 0) {
+    core::commit_step(plan.hyper, scalars, *core::at<core::TensorClock>(task.state, plan.clock));
+    *scratch_at<uint32_t>(task, plan.norm_pending) = plan.hyper.carried;
+  }
+  commit_averages(task, task.block, commit_blocks_of(plan), scalars.writes, shared);
+}
+
+// Rounds N consecutive updated values, from column `col` of a row on, to the parameter's type. `random`: stochastically
+// (16-bit types; col is a multiple of N, which is 4 or 8).
+template <class P, int N>
+PLUMBLINE_DEVICE void round_parameters(const TensorPlan& plan, uint32_t writes, bool random, int64_t slice, int64_t row,
+                                       int64_t col, const float (&y)[N], Vec<P, N>& p) {
+  if constexpr (sizeof(P) == 2) {
+    if (random) {
+      const core::PhiloxWords words =
+          core::draw_group({{plan.seed, plan.stream}, writes}, col / core::kDraws, row, slice);
+      const int first = int(col % core::kDraws);
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < N; ++e) core::narrow_stochastic(y[e], core::draw_bits(words, first + e), p.x[e]);
+      return;
+    }
+  }
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < N; ++e) core::narrow(y[e], p.x[e]);
 }
 
 // Elements of a vector: 16 bytes of the wider type.
@@ -56,8 +95,11 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   const int t = thread_index(), lane = t % kWarp, warp = t / kWarp;
-  const bool carried = plan.hyper.carried;
-  const float keep = scalars.keep;
+  const bool carried = plan.hyper.carried, random = plan.parameter_rounding == Rounding::stochastic;
+  const float keep = scalars.keep, multiplier = scalars.multiplier;
+  const uint32_t parameter_writes = uint32_t(scalars.step - 1);
+  const int rows = plan.rows, cols = plan.cols, plan_strips = plan.strips, strip_rows = plan.strip_rows;
+  const int64_t slice_size = plan.slice;
   const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero;
   const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
   const float* const averages = scratch_at<float>(task, plan.row);
@@ -66,51 +108,53 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
   float b[kApplyColumns] = {};  // of slice b_slice
   int64_t b_slice = -1;
   int parity = 0;
-  const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan.strips), groups = uint32_t(plan.strip_rows / kRows);
+  const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan_strips), groups = uint32_t(strip_rows / kRows);
   for (uint32_t q = uint32_t(block / plan.panels); q < strips * groups; q += uint32_t(blocks / plan.panels)) {
     const uint32_t strip = q % strips, group = groups - 1 - q / strips;
-    const int64_t slice = strip / uint32_t(plan.strips);
-    const int row = int(strip % uint32_t(plan.strips)) * plan.strip_rows + int(group) * kRows;
-    if (row >= plan.rows) continue;
+    const int64_t slice = strip / uint32_t(plan_strips);
+    const int row = int(strip % uint32_t(plan_strips)) * strip_rows + int(group) * kRows;
+    if (row >= rows) continue;
     if (slice != b_slice) {
       b_slice = slice;
       PLUMBLINE_UNROLL
       for (int i = 0; i < kApplyColumns; ++i) {
         const int col = first_col + i / E * kApplyThreads * E + i % E;
-        b[i] = col < plan.cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
+        b[i] = col < cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
       }
     }
-    const int64_t at = slice * plan.slice + int64_t(row) * plan.cols + first_col;
+    const int64_t at = slice * slice_size + int64_t(row) * cols + first_col;
     const G* const gradient = static_cast<const G*>(task.gradient) + at;
     P* const parameter = static_cast<P*>(task.parameter) + at;
     Packed<G, E> g[kRows][kVectors];
     Packed<P, E> p[kRows][kVectors];
     PLUMBLINE_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const int left = row + r < plan.rows ? plan.cols - first_col : 0;
+      const int left = row + r < rows ? cols - first_col : 0;
       PLUMBLINE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
-        const int64_t offset = int64_t(r) * plan.cols + v * kApplyThreads * E;
+        const int64_t offset = int64_t(r) * cols + v * kApplyThreads * E;
         g[r][v] = load_elements<G, E>(gradient + offset, left - v * kApplyThreads * E, Whole);
         p[r][v] = load_elements<P, E>(parameter + offset, left - v * kApplyThreads * E, Whole);
       }
     }
     PLUMBLINE_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const int left = row + r < plan.rows ? plan.cols - first_col : 0;
-      const float a = row + r < plan.rows ? core::row_scale(k[slice], averages[slice * plan.rows + row + r]) : 0.0f;
+      const int left = row + r < rows ? cols - first_col : 0;
+      const float a = row + r < rows ? core::row_scale(k[slice], averages[slice * rows + row + r]) : 0.0f;
       PLUMBLINE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
         const auto gradients = unpack<G, E>(g[r][v]);
         auto parameters = unpack<P, E>(p[r][v]);
+        float y[E];
         PLUMBLINE_UNROLL
         for (int e = 0; e < E; ++e) {
-          float x = core::widen(gradients.x[e]);
+          float x = core::widen(gradients.x[e]) * multiplier;
           if (zero && core::is_nonfinite(x)) x = 0.0f;
-          P& y = parameters.x[e];
-          core::narrow(core::apply(core::widen(y), x, a, b[v * E + e], keep), y);
+          y[e] = core::apply(core::widen(parameters.x[e]), x, a, b[v * E + e], keep);
         }
-        store_elements<P, E>(parameter + int64_t(r) * plan.cols + v * kApplyThreads * E, parameters,
+        round_parameters(plan, parameter_writes, random, slice, row + r, first_col + v * kApplyThreads * E, y,
+                         parameters);
+        store_elements<P, E>(parameter + int64_t(r) * cols + v * kApplyThreads * E, parameters,
                              left - v * kApplyThreads * E, Whole);
         p[r][v] = pack<Packed<P, E>>(parameters);
       }
@@ -120,7 +164,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       PLUMBLINE_UNROLL
       for (int i = 0; i < kRows * kVectors; ++i) {
         const int r = i / kVectors, v = i % kVectors;
-        const int count = row + r < plan.rows ? plan.cols - first_col - v * kApplyThreads * E : 0;
+        const int count = row + r < rows ? cols - first_col - v * kApplyThreads * E : 0;
         const auto stored = unpack<P, E>(p[r][v]);
         double s[E];
         PLUMBLINE_UNROLL
@@ -131,7 +175,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       const int i = tree_of_lane<N>(lane);
       if (lane < N) shared.sums[parity][i / kVectors][i % kVectors][warp] = sum;
       block_barrier();  // one a batch: the next one writes the other half
-      if (t < kRows && row + t < plan.rows) {
+      if (t < kRows && row + t < rows) {
         double parts[kVectors][kApplyThreads / kWarp], vectors[kVectors];
         PLUMBLINE_UNROLL
         for (int v = 0; v < kVectors; ++v) {
@@ -139,7 +183,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
           for (int w = 0; w < kApplyThreads / kWarp; ++w) parts[v][w] = shared.sums[parity][t][v][w];
           vectors[v] = thread_tree(parts[v]);
         }
-        parameter_sums[(slice * plan.rows + row + t) * plan.panels + panel] = thread_tree(vectors);
+        parameter_sums[(slice * rows + row + t) * plan.panels + panel] = thread_tree(vectors);
       }
       parity ^= 1;
     }
@@ -148,19 +192,15 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
 
 template <class G, class P>
 PLUMBLINE_KERNEL(kApplyThreads, kApplyBlocksPerMultiprocessor)
-apply_update(const Task task, const ApplyShape shape) {
+apply_update(const Launch launch) {
   PLUMBLINE_SHARED(ApplyShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;
-  const int block = block_index() - shape.commit_blocks, blocks = grid_size() - shape.commit_blocks;
-  if (block < 0) {
-    if (block_index() == 0 && thread_index() == 0) {
-      core::commit_step(plan.hyper, scalars, *core::at<core::TensorClock>(task.state, plan.clock));
-      *scratch_at<uint32_t>(task, plan.norm_pending) = plan.hyper.carried;
-    }
-    return commit(task, block_index(), shape.commit_blocks, shared.range);
-  }
+  const int commits = commit_blocks_of(plan), block = task.block - commits, blocks = task.blocks - commits;
+  if (block < 0) return commit(task, scalars, shared.range);
   if (plan.cols % kApplyVector<G, P> == 0)
     update_panel<G, P, true>(task, block, blocks, shared);
   else

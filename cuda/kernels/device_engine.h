@@ -1,7 +1,10 @@
 // The engine of a device, the same for the GPU and the emulator: arenas, and the order of launches in a step.
 #pragma once
+#include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "cuda/kernels/run.h"
 #include "cuda/plan/engine.h"
@@ -11,7 +14,26 @@ namespace plumbline::PLUMBLINE_TARGET {
 
 PLUMBLINE_KERNEL(kWarp, 1)
 store_lr(double* lr, double value) {
+  begin_grid();
   if (thread_index() == 0) *lr = value;
+}
+PLUMBLINE_KERNEL(kWarp, 1)
+store_multiplier(float* multiplier, float value) {
+  begin_grid();
+  if (thread_index() == 0) *multiplier = value;
+}
+
+// Pointers of a step of many tensors on their way to device memory: kernel arguments, so that a graph keeps them.
+inline constexpr int kPointersAtOnce = 248;
+struct PointerBatch {
+  TensorPointers* to;
+  int32_t count;
+  TensorPointers pointers[kPointersAtOnce];
+};
+PLUMBLINE_KERNEL(256, 1)
+store_pointers(const PointerBatch batch) {
+  begin_grid();
+  if (thread_index() < batch.count) batch.to[thread_index()] = batch.pointers[thread_index()];
 }
 
 class DeviceEngine final : public Engine {
@@ -19,32 +41,50 @@ class DeviceEngine final : public Engine {
   DeviceEngine(const Plan& plan, const OptimizerConfig& config)
       : plan_(plan),
         runtime_(config),
+        launches_(make_launches()),
         state_(allocate(config, plan.state_bytes)),
-        scratch_(allocate(config, plan.scratch_bytes)) {
+        scratch_(allocate(config, plan.scratch_bytes)),
+        tables_(allocate(config, table_bytes())) {
     check_sizes();
     check_features();
     const Runtime::Use use(runtime_);
     const std::vector<std::byte> initial = plan.initial_state();
     runtime_.copy_to_device(state_.data(), initial.data(), initial.size(), nullptr);
     runtime_.zero(scratch_.data(), scratch_.bytes(), nullptr);
-    runtime_.set_preparing(true);
-    for (const TensorPlan& tensor : plan.tensors) run(tensor, {}, nullptr);
-    runtime_.set_preparing(false);
+    std::vector<std::byte> tables(tables_.bytes());
+    std::memcpy(tables.data(), plan.tensors.data(), plan.tensors.size() * sizeof(TensorPlan));
+    for (Placed& placed : launches_) {
+      const KernelLaunch& launch = placed.launch;
+      runtime_.prepare(launch.kernel, launch.shared);
+      if (placed.items >= 0)
+        std::memcpy(tables.data() + placed.items, launch.items.data(), launch.items.size() * sizeof(Item));
+    }
+    runtime_.copy_to_device(tables_.data(), tables.data(), tables.size(), nullptr);
   }
 
   void step(std::span<const TensorPointers> pointers, Stream stream) override {
     const Runtime::Use use(runtime_);
-    for (size_t i = 0; i < pointers.size(); ++i) {
-      poison_work(plan_.tensors[i]);
-      run(plan_.tensors[i], pointers[i], stream);
+    for (const TensorPlan& tensor : plan_.tensors) poison_work(tensor);
+    if (pointers.size() > 1) {
+      for (size_t first = 0; first < pointers.size(); first += kPointersAtOnce) {
+        PointerBatch batch = {};
+        batch.to = core::at<TensorPointers>(tables_.data(), pointers_at_) + first;
+        batch.count = int32_t(std::min<size_t>(kPointersAtOnce, pointers.size() - first));
+        std::copy_n(pointers.begin() + ptrdiff_t(first), batch.count, batch.pointers);
+        runtime_.launch_next("store_pointers", store_pointers, 1, int(core::ceil_div(batch.count, kWarp)) * kWarp, 0,
+                             stream, batch);
+      }
     }
+    for (const Placed& placed : launches_) start(placed.launch, placed.items, pointers, stream);
   }
   void set_lr(int group, double lr, Stream stream) override {
     const Runtime::Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, store_lr, 1, kWarp, 0, stream, core::at<double>(state_.data(), 0) + group, lr);
   }
-  void set_multiplier(float multiplier, Stream) override {
-    if (multiplier != 1.0f) throw OptionError("gradient multiplier: not implemented by the kernels, expected 1");
+  void set_multiplier(float multiplier, Stream stream) override {
+    const Runtime::Use use(runtime_);
+    PLUMBLINE_LAUNCH(runtime_, store_multiplier, 1, kWarp, 0, stream, core::at<float>(state_.data(), plan_.multiplier),
+                     multiplier);
   }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const override {
     const Runtime::Use use(runtime_);
@@ -57,8 +97,51 @@ class DeviceEngine final : public Engine {
     settle(offset, from.size(), stream);
     runtime_.copy_to_device(state_.data() + offset, from.data(), from.size(), stream);
   }
+  size_t table_bytes() const override {
+    size_t bytes = size_t(pointers_at_) + plan_.tensors.size() * sizeof(TensorPointers);
+    for (const Placed& placed : launches_)
+      if (placed.items >= 0) bytes += align16(placed.launch.items.size() * sizeof(Item));
+    return align16(bytes);
+  }
 
  private:
+  struct Placed {
+    KernelLaunch launch;
+    int64_t items;  // offset into the tables; -1: one tensor has the grid
+  };
+  static size_t align16(size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+  // Tables: plans, pointers, items of every launch.
+  std::vector<Placed> make_launches() {
+    pointers_at_ = int64_t(align16(plan_.tensors.size() * sizeof(TensorPlan)));
+    int64_t end = pointers_at_ + int64_t(align16(plan_.tensors.size() * sizeof(TensorPointers)));
+    std::vector<Placed> all;
+    for (const Wave& wave : plan_.waves) {
+      const std::span<const int> tensors(plan_.order.data() + wave.first, size_t(wave.last - wave.first));
+      if (plan_.tensors[size_t(tensors.front())].path == Path::projected) continue;  // refused below
+      for (KernelLaunch& launch : step_launches({plan_.tensors, tensors, runtime_.limits()})) {
+        const bool alone = tensors.size() == 1;
+        const auto bytes = int64_t(align16(launch.items.size() * sizeof(Item)));
+        all.push_back({std::move(launch), alone ? -1 : end});
+        if (!alone) end += bytes;
+      }
+    }
+    return all;
+  }
+
+  void start(const KernelLaunch& kernel, int64_t items, std::span<const TensorPointers> pointers, Stream stream) const {
+    Launch launch;
+    launch.plans = core::at<TensorPlan>(tables_.data(), 0);
+    launch.state = state_.data();
+    launch.scratch = scratch_.data();
+    if (pointers.size() > 1) launch.pointers = core::at<TensorPointers>(tables_.data(), pointers_at_);
+    if (pointers.size() == 1) launch.own = pointers[0];
+    if (items >= 0) launch.items = core::at<Item>(tables_.data(), items);
+    launch.item = kernel.items.front();
+    launch.average = kernel.average;
+    runtime_.launch_next(kernel.name, kernel.kernel, kernel.blocks, kernel.threads, kernel.shared, stream, launch);
+  }
+
   Arena allocate(const OptimizerConfig& config, size_t bytes) const {
     const Runtime::Use use(runtime_);
     return Arena(config.memory != nullptr ? *config.memory : runtime_.memory(), bytes);
@@ -85,46 +168,18 @@ class DeviceEngine final : public Engine {
           throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the kernels do not implement");
       };
       refuse(t.path == Path::projected, "projection_rank");
-      refuse(t.hyper.momentum, "beta1");
-      refuse(t.hyper.limiter, "limiter_margin");
-      refuse(t.parameter_rounding != Rounding::nearest, "parameter_rounding");
-      for (const SlotPlan& slot : t.slot) {
-        refuse(slot.storage == Storage::al16, "storage al16");
-        refuse(slot.rounding != Rounding::nearest, "rounding");
-      }
     }
-  }
-
-  Task task_of(const TensorPlan& plan, const TensorPointers& pointers) const {
-    Task task;
-    task.plan = plan;
-    task.state = state_.data();
-    task.scratch = scratch_.data();
-    task.parameter = pointers.parameter;
-    task.gradient = pointers.gradient;
-    return task;
   }
 
   // Before bytes of the state are read or replaced: clocks among them get what is still on its way to them.
   void settle(size_t offset, size_t bytes, Stream stream) const {
-    for (const TensorPlan& plan : plan_.tensors) {
+    for (int i = 0; i < int(plan_.tensors.size()); ++i) {
+      const TensorPlan& plan = plan_.tensors[size_t(i)];
       const auto clock = size_t(plan.clock);
       if (plan.path != Path::factored || !plan.hyper.carried) continue;
       if (clock + sizeof(core::TensorClock) <= offset || offset + bytes <= clock) continue;
-      run_settle_norm(runtime_, task_of(plan, {}), stream);
+      start(settle_launch({plan_.tensors, {&i, 1}, runtime_.limits()}), -1, {}, stream);
     }
-  }
-
-  void run(const TensorPlan& plan, const TensorPointers& pointers, Stream stream) const {
-    Task task = task_of(plan, pointers);
-    if (plan.path == Path::full) return run_full(runtime_, task, stream);
-    if (plan.hyper.scale_parameter && !plan.hyper.carried) run_parameter_norm(runtime_, task, stream);
-    for (; task.first_slice < plan.slices; task.first_slice += plan.chunk) {
-      const int64_t slices = std::min(plan.chunk, plan.slices - task.first_slice);
-      run_sweep(runtime_, task, slices, stream);
-      run_finish(runtime_, task, slices, stream);
-    }
-    run_apply(runtime_, task, stream);
   }
 
   // What a tensor's kernels must write before they read it; a stale value of the step before would hide a fault.
@@ -133,7 +188,7 @@ class DeviceEngine final : public Engine {
       runtime_.poison(scratch_.data() + offset, size_t(values) * bytes);
     };
     poison(t.scalars, 1, sizeof(core::StepScalars));
-    poison(t.slice_sums, 3 * t.slices, sizeof(double));
+    poison(t.slice_sums, kSliceSums * t.slices, sizeof(double));
     poison(t.slice_step, t.slices, sizeof(float));
     if (t.path == Path::full) {
       poison(t.update_sums, t.slices * t.flat_tiles, sizeof(double));
@@ -146,7 +201,14 @@ class DeviceEngine final : public Engine {
     poison(t.parameter_sums, t.hyper.carried ? 0 : t.slices * t.rows * t.panels, sizeof(double));
     poison(t.partial_col, partials, sizeof(float));
     poison(t.partial_weighted, partials, sizeof(float));
-    poison(t.panel_rows, t.panels > 1 ? t.chunk * t.rows * t.panels : 0, sizeof(float));
+    const bool panels = t.panels > 1 || t.hyper.momentum;
+    poison(t.panel_rows, panels ? t.chunk * t.rows * t.panels : 0, sizeof(float));
+    if (t.hyper.has_confidence) {
+      poison(t.confidence_row, t.slices * t.rows, sizeof(float));
+      poison(t.confidence_col, t.slices * t.cols, sizeof(float));
+      poison(t.confidence_scale, t.slices * t.pitch, sizeof(float));
+    }
+    if (t.momentum_sums != 0) poison(t.momentum_sums, t.slices * t.rows * t.panels, sizeof(double));
     poison(t.col_scale, t.slices * t.pitch, sizeof(float));
     poison(t.norm_tiles, t.slices * t.column_tiles, sizeof(double));
     poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
@@ -154,7 +216,9 @@ class DeviceEngine final : public Engine {
 
   const Plan& plan_;
   Runtime runtime_;
-  Arena state_, scratch_;
+  int64_t pointers_at_ = 0;  // in the tables
+  std::vector<Placed> launches_;
+  Arena state_, scratch_, tables_;
 };
 
 }  // namespace plumbline::PLUMBLINE_TARGET

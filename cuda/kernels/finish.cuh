@@ -1,6 +1,8 @@
 // Pass 2 of the factored path: column averages C, then the scalars of the update. One block takes a tile of 64 columns
-// or of 2048 rows; the last block of a slice sums up the slice, the last slice the tensor.
+// or of 2048 rows; the last block of a slice sums up the slice, the last slice the tensor. With CAME a second one
+// follows the sweep of the confidence.
 #pragma once
+#include "cuda/core/momentum.h"
 #include "cuda/kernels/norm.cuh"
 #include "cuda/kernels/state.cuh"
 
@@ -11,17 +13,34 @@ inline constexpr int kStripGroups = kFinishThreads / core::kColumnTile;  // of s
 inline constexpr int kStripsEach = core::kMaxStrips / kStripGroups;      // strips a thread sums
 inline constexpr int kTileWarps = core::kColumnTile / kWarp;
 
+// Where a factored average and what follows from it lie.
+struct AverageView {
+  int64_t row, col, scale;  // of scratch
+  int mean_at, norm_at;     // of slice_sums
+  SlotKind old_col;
+  bool confidence;
+  PLUMBLINE_DEVICE explicit AverageView(const Task& task) : confidence(task.average == Average::confidence) {
+    const TensorPlan& plan = task.plan;
+    row = confidence ? plan.confidence_row : plan.row;
+    col = confidence ? plan.confidence_col : plan.col;
+    scale = confidence ? plan.confidence_scale : plan.col_scale;
+    mean_at = confidence ? 3 : 0;
+    norm_at = confidence ? 4 : 1;
+    old_col = confidence ? SlotKind::confidence_col : SlotKind::col;
+  }
+};
+
 struct FinishShared {
   float col[kStripGroups][core::kColumnTile], weighted[kStripGroups][core::kColumnTile];
   double norm[kTileWarps];
   TreeScratch tree;
   uint32_t arrived;
-  double applied;
+  double applied, clip;
 };
 
 // C_j and b_j of 64 columns, and T over them of (sum_i g^2/R_i)/C_j.
-PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, const core::Weights<float>& weights,
-                                     FinishShared& shared) {
+PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, int64_t slice, int tile,
+                                     const core::StepScalars& scalars, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), j = t % core::kColumnTile, group = t / core::kColumnTile;
   const int col = tile * core::kColumnTile + j;
@@ -39,7 +58,8 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, 
     w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
   }
   float old = 0.0f;
-  if (t < core::kColumnTile && col < plan.cols) old = old_value(slot_of(task, SlotKind::col), task.state, slice, col);
+  if (t < core::kColumnTile && col < plan.cols)
+    old = old_value(slot_of(task, view.old_col), task.state, slice, col, scalars.writes);
   shared.col[group][j] = thread_tree(c);
   shared.weighted[group][j] = thread_tree(w);
   block_barrier();
@@ -52,9 +72,10 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, 
         groups[k] = shared.col[k][j];
         weighted_groups[k] = shared.weighted[k][j];
       }
-      const float average = core::average(old, thread_tree(groups), float(plan.rows), weights);
-      scratch_at<float>(task, plan.col)[slice * plan.cols + col] = core::canonical(average);
-      scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] = core::col_scale(average);
+      const float average = core::average(old, thread_tree(groups), float(plan.rows),
+                                          view.confidence ? scalars.confidence : scalars.weights);
+      scratch_at<float>(task, view.col)[slice * plan.cols + col] = core::canonical(average);
+      scratch_at<float>(task, view.scale)[slice * plan.pitch + col] = core::col_scale(average);
       norm = core::norm_term(thread_tree(weighted_groups), average);
     }
     norm = warp_tree(norm);
@@ -67,17 +88,19 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, int64_t slice, int tile, 
 // Whose panel sums this step adds up: those made for it, or those that the last update left behind.
 enum class NormSource : uint8_t { none, made, carried };
 PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalars& scalars) {
+  if (task.average == Average::confidence) return NormSource::none;
   if (scalars.reads_parameter) return NormSource::made;
   if (task.plan.hyper.carried && *scratch_at<uint32_t>(task, task.plan.norm_pending) != 0) return NormSource::carried;
   return NormSource::none;
 }
 
 // T over 2048 rows of R, and of the panel sums of p^2.
-PLUMBLINE_DEVICE void finish_rows(const Task& task, int64_t slice, int tile, NormSource source, TreeScratch& shared) {
+PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int64_t slice, int tile, NormSource source,
+                                  TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   const int first = tile * core::kRowTile, left = plan.rows - first;
   const int count = left < core::kRowTile ? left : core::kRowTile;
-  const float* const row = scratch_at<float>(task, plan.row) + slice * plan.rows + first;
+  const float* const row = scratch_at<float>(task, view.row) + slice * plan.rows + first;
   double* const sums = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles + tile;
   const double sum = block_tree_over<core::kRowTile / kFinishThreads>(
       count, [&](int64_t i) { return double(row[i]); }, shared);
@@ -89,12 +112,13 @@ PLUMBLINE_DEVICE void finish_rows(const Task& task, int64_t slice, int tile, Nor
                            thread_index() / kWarp, kFinishThreads / kWarp);
     block_barrier();
   }
-  const double squares = PanelTree(task, slice, first, count).sum(shared);
+  const double squares = PanelTree(task, plan.parameter_sums, slice, first, count).sum(shared);
   if (thread_index() == 0) sums[plan.slices * plan.row_tiles] = squares;
 }
 
 // From a slice's tiles to mean(R), sum u^2 and sum p^2.
-PLUMBLINE_DEVICE void finish_slice(const Task& task, int64_t slice, NormSource source, TreeScratch& shared) {
+PLUMBLINE_DEVICE void finish_slice(const Task& task, const AverageView& view, int64_t slice, NormSource source,
+                                   TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   const double* const norm_tiles = scratch_at<double>(task, plan.norm_tiles) + slice * plan.column_tiles;
   const double* const row_tiles = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles;
@@ -110,24 +134,26 @@ PLUMBLINE_DEVICE void finish_slice(const Task& task, int64_t slice, NormSource s
   if (thread_index() == 0) {
     double* const sums = scratch_at<double>(task, plan.slice_sums) + slice;
     const double mean = core::mean_row(row_sum, plan.rows);
-    sums[0] = mean;
-    sums[plan.slices] = core::slice_update_sum(mean, norm);
-    sums[2 * plan.slices] = parameter_sum;
+    sums[view.mean_at * plan.slices] = mean;
+    sums[view.norm_at * plan.slices] = core::slice_update_sum(mean, norm);
+    if (source != NormSource::none) sums[2 * plan.slices] = parameter_sum;
   }
 }
 
 // From the slices' sums to the scalars of the step; takes the count of non-finite elements and leaves it at 0.
-PLUMBLINE_DEVICE void finish_tensor(const Task& task, NormSource source, TreeScratch& shared) {
+PLUMBLINE_DEVICE void finish_tensor(const Task& task, const AverageView& view, NormSource source, TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   core::StepScalars& scalars = *scalars_of(task);
   const double* const sums = scratch_at<double>(task, plan.slice_sums);
   const double update_sum = block_tree_over<4>(
-      plan.slices, [&](int64_t i) { return load_fresh(sums + plan.slices + i); }, shared);
+      plan.slices, [&](int64_t i) { return load_fresh(sums + view.norm_at * plan.slices + i); }, shared);
   double parameter_sum = 0.0;
   if (source != NormSource::none)
     parameter_sum = block_tree_over<4>(
         plan.slices, [&](int64_t i) { return load_fresh(sums + 2 * plan.slices + i); }, shared);
-  if (thread_index() == 0) {
+  if (thread_index() == 0 && view.confidence) {
+    if (core::limits_later(plan.hyper)) core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
+  } else if (thread_index() == 0) {
     uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
     scalars.nonfinite = int64_t(load_fresh(count));
     *count = 0;
@@ -137,35 +163,44 @@ PLUMBLINE_DEVICE void finish_tensor(const Task& task, NormSource source, TreeScr
 }
 
 PLUMBLINE_KERNEL(kFinishThreads, 1)
-finish(const Task task) {
+finish(const Launch launch) {
   PLUMBLINE_SHARED(FinishShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
   const TensorPlan& plan = task.plan;
-  const int tiles = plan.column_tiles + plan.row_tiles, tile = block_index() % tiles, t = thread_index();
-  const int64_t slice = task.first_slice + block_index() / tiles;
+  const int tiles = plan.column_tiles + plan.row_tiles, tile = task.block % tiles, t = thread_index();
+  const int64_t slice = task.first_slice + task.block / tiles;
   core::StepScalars& scalars = *scalars_of(task);
+  const AverageView view(task);
+  if (view.confidence && scalars.skipped) return;
   const NormSource source = norm_source(task, scalars);
   if (tile < plan.row_tiles)
-    finish_rows(task, slice, tile, source, shared.tree);
+    finish_rows(task, view, slice, tile, source, shared.tree);
   else
-    finish_columns(task, slice, tile - plan.row_tiles, scalars.weights, shared);
+    finish_columns(task, view, slice, tile - plan.row_tiles, scalars, shared);
 
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
   if (!is_last_block(done + slice, uint32_t(tiles), shared.arrived)) return;
-  finish_slice(task, slice, source, shared.tree);
+  finish_slice(task, view, slice, source, shared.tree);
   if (t == 0) done[slice] = 0;
   // Of one slice, thread 0 wrote the sums and is the one that reads them.
   if (plan.slices > 1 && !is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
-  finish_tensor(task, source, shared.tree);
+  finish_tensor(task, view, source, shared.tree);
   if (t == 0) {
     done[plan.slices] = 0;
     shared.applied = scalars.applied;
+    shared.clip = scalars.clip;
   }
   block_barrier();
-  const double applied = shared.applied;
-  const double* const means = scratch_at<double>(task, plan.slice_sums);
+  // k of the update p <- p keep - (k/sqrt R_i) x b_j; before momentum of the update, of that update with its clip
+  const bool clipped = plan.hyper.momentum_of_update && !view.confidence;
+  const double applied = shared.applied, clip = shared.clip;
+  const double* const means = scratch_at<double>(task, plan.slice_sums) + view.mean_at * plan.slices;
   float* const k = scratch_at<float>(task, plan.slice_step);
-  for (int64_t i = t; i < plan.slices; i += kFinishThreads)
-    k[i] = float(core::step_coefficient(applied, load_fresh(means + i)));
+  for (int64_t i = t; i < plan.slices; i += kFinishThreads) {
+    const double mean = load_fresh(means + i);
+    k[i] = float(clipped ? core::clipped_coefficient(mean, clip) : core::step_coefficient(applied, mean));
+  }
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

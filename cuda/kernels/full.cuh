@@ -1,8 +1,10 @@
 // The full second moment, for vectors and unfactored tensors. A tile is 2048 elements of one slice, the largest block
-// of a codec. Pass 1 forms V and u for the norms and writes sums only; pass 2 forms V again, stores it and updates p.
+// of a codec. Pass 1 forms V and u for the norms and writes sums, and momentum of the gradient; pass 2 forms V again,
+// stores it and updates p. Momentum of the update is written in pass 2, or, where the limiter needs its norm, in a pass
+// before that.
 #pragma once
-#include "cuda/kernels/state.cuh"
-#include "cuda/kernels/vector.cuh"
+#include "cuda/kernels/apply.cuh"
+#include "cuda/kernels/rows.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
@@ -24,42 +26,93 @@ struct TilePlace {
   }
 };
 
-// V of this step and u for the elements of a thread.
-struct FullMoment {
-  float v[kFullEach], u[kFullEach];
+// One launch's view of a full tensor.
+struct FullPass {
+  const Task& task;
+  const SlotPlan &slot, &momentum_slot;
+  core::Weights<float> weights;
+  uint32_t writes;
+  GradientReader reader;
+  PLUMBLINE_DEVICE FullPass(const Task& whole, const core::StepScalars& s, bool zero)
+      : task(whole),
+        slot(slot_of(whole, SlotKind::second_moment)),
+        momentum_slot(slot_of(whole, SlotKind::momentum)),
+        weights(s.weights),
+        writes(s.writes),
+        reader{s.multiplier, zero} {}
+  PLUMBLINE_DEVICE MomentumPlace place_of(const TilePlace& place) const {
+    return {place.slice, 0, place.index, place.count};
+  }
 };
-template <class G>
-PLUMBLINE_DEVICE FullMoment full_moment(const Task& task, const TilePlace& place, const core::Weights<float>& weights,
-                                        uint32_t& found) {
-  const TensorPlan& plan = task.plan;
-  const SlotPlan& slot = slot_of(task, SlotKind::second_moment);
-  const auto g = unpack<G, kFullEach>(
-      load_elements<G, kFullEach>(static_cast<const G*>(task.gradient) + place.at, place.count, place.whole));
-  float old[kFullEach] = {};
+
+PLUMBLINE_DEVICE void old_moments(const FullPass& pass, const TilePlace& place, float (&old)[kFullEach]) {
+  const SlotPlan& slot = pass.slot;
+  const std::byte* const state = pass.task.state;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) old[e] = 0.0f;
+  if (place.count <= 0) return;
   if (!core::is_quantized(slot.storage)) {
     const auto values = unpack<float, kFullEach>(load_elements<float, kFullEach>(
-        core::at<const float>(task.state, slot.values) + place.at, place.count, place.whole));
+        core::at<const float>(state, slot.values) + place.at, place.count, place.whole));
     PLUMBLINE_UNROLL
     for (int e = 0; e < kFullEach; ++e) old[e] = values.x[e];
-  } else if (place.count > 0) {
-    const auto codes = unpack<uint8_t, kFullEach>(load_elements<uint8_t, kFullEach>(
-        core::at<const uint8_t>(task.state, slot.values) + place.at, place.count, place.whole));
-    const core::BlockDecoder decoder = decoder_of(slot, task.state, place.slice, place.index);
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) old[e] = core::decode(slot.storage, codes.x[e], decoder);
+    return;
   }
+  uint32_t codes[kFullEach];
+  if (slot.storage == Storage::al16) {
+    const auto words = unpack<uint16_t, kFullEach>(load_elements<uint16_t, kFullEach>(
+        core::at<const uint16_t>(state, slot.values) + place.at, place.count, place.whole));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kFullEach; ++e) codes[e] = words.x[e];
+  } else {
+    const auto bytes = unpack<uint8_t, kFullEach>(load_elements<uint8_t, kFullEach>(
+        core::at<const uint8_t>(state, slot.values) + place.at, place.count, place.whole));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kFullEach; ++e) codes[e] = bytes.x[e];
+  }
+  const core::BlockDecoder decoder = decoder_of(slot, state, place.slice, place.index, pass.writes);
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) old[e] = core::decode(slot.storage, codes[e], decoder);
+}
+
+// The gradient, V of this step and u = g/sqrt(V) for the elements of a thread.
+struct FullMoment {
+  float g[kFullEach], v[kFullEach], u[kFullEach];
+};
+template <class G>
+PLUMBLINE_DEVICE FullMoment full_moment(const FullPass& pass, const TilePlace& place, uint32_t& found) {
   FullMoment moment;
+  found += pass.reader.read(static_cast<const G*>(pass.task.gradient) + place.at, place.count, place.whole, moment.g);
+  old_moments(pass, place, moment.v);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kFullEach; ++e) {
-    float x = core::widen(g.x[e]);
-    if (core::is_nonfinite(x)) {
-      ++found;
-      if (plan.nonfinite == Nonfinite::zero) x = 0.0f;
-    }
-    moment.v[e] = core::full_average(old[e], x, weights);
-    moment.u[e] = core::full_update(x, moment.v[e]);
+    moment.v[e] = core::full_average(moment.v[e], moment.g[e], pass.weights);
+    moment.u[e] = core::full_update(moment.g[e], moment.v[e]);
   }
   return moment;
+}
+
+// The average of momentum with x, stored; m is then what the slot decodes to. By all threads of a tile.
+PLUMBLINE_DEVICE void update_momentum(const FullPass& pass, const TilePlace& place, const float (&x)[kFullEach],
+                                      float (&m)[kFullEach], WarpRanges& shared) {
+  const TensorPlan& plan = pass.task.plan;
+  const SlotPlan& slot = pass.momentum_slot;
+  const MomentumPlace at = pass.place_of(place);
+  read_momentum(slot, pass.task.state, at, pass.writes, m);
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) m[e] = core::momentum(m[e], x[e], plan.hyper.b1, plan.hyper.c1);
+  if (plan.momentum >= 0) {
+    float* const record = scratch_at<float>(pass.task, plan.momentum) + place.at;
+    for (int e = 0; e < place.count; ++e) record[e] = core::canonical(m[e]);
+  }
+  core::BlockRange range;
+  if (core::is_quantized(slot.storage)) range = tile_range(slot, m, place.count, shared);
+  write_momentum(slot, pass.task.state, at, pass.writes, range, m);
+  if (place.count > 0 && slot.block > 0 && place.index % slot.block == 0) write_scale(slot, pass.task.state, at, range);
+}
+PLUMBLINE_DEVICE void clip_updates(float inverse_clip, float (&u)[kFullEach]) {
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) u[e] = core::clipped_full_update(u[e], inverse_clip);
 }
 
 // T over a thread's elements of their squares, the first `count` of them.
@@ -104,100 +157,142 @@ PLUMBLINE_DEVICE double tile_tree(const TensorPlan& plan, const double* sums, Tr
 }
 
 struct FullShared {
-  core::Weights<float> weights;
-  int32_t reads_parameter;
+  core::StepScalars scalars;
   TreeScratch tree;
   WarpRanges range;
   uint32_t arrived;
 };
 
+// Sums of a tensor's tiles are all there: the scalars of the step, in one thread.
+PLUMBLINE_DEVICE void finish_full(const Task& task, double update_sum, double parameter_sum) {
+  const TensorPlan& plan = task.plan;
+  core::StepScalars& scalars = *scalars_of(task);
+  if (task.average == Average::confidence) return core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
+  uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
+  scalars.nonfinite = int64_t(load_fresh(count));
+  *count = 0;
+  if (scalars.reads_parameter) scalars.parameter_sum = parameter_sum;
+  core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+}
+
+// Pass 1; for the average `confidence`: momentum of the update ahead of the limiter.
 template <class G>
 PLUMBLINE_KERNEL(kFullThreads, kFullBlocksPerMultiprocessor)
-sweep_full(const Task task) {
+sweep_full(const Launch launch) {
   PLUMBLINE_SHARED(FullShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
   const TensorPlan& plan = task.plan;
   const int t = thread_index();
+  const bool limits = task.average == Average::confidence;
   if (t == 0) {
-    const core::StepScalars scalars = begin_step(task);
-    shared.weights = scalars.weights;
-    shared.reads_parameter = scalars.reads_parameter;
-    if (block_index() == 0) *scalars_of(task) = scalars;
+    shared.scalars = limits ? *scalars_of(task) : begin_step(task);
+    if (!limits && task.block == 0) *scalars_of(task) = shared.scalars;
   }
   block_barrier();
-  const core::Weights<float> weights = shared.weights;
-  const bool reads_parameter = shared.reads_parameter;
+  const core::StepScalars& scalars = shared.scalars;
+  if (limits && scalars.skipped) return;
+  const bool writes = limits || !found_nonfinite(task);
+  const bool momentum = plan.hyper.momentum && !plan.hyper.momentum_of_update;
+  const bool reads_parameter = !limits && scalars.reads_parameter;
+  const FullPass pass(task, scalars, plan.nonfinite == Nonfinite::zero && (!limits || scalars.nonfinite != 0));
   double* const update_sums = scratch_at<double>(task, plan.update_sums);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
   uint32_t found = 0;
-  for (int64_t tile = block_index(); tile < plan.slices * plan.flat_tiles; tile += grid_size()) {
+  for (int64_t tile = task.block; writes && tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
     const TilePlace place(plan, tile);
     uint32_t in_tile = 0;
-    const FullMoment moment = full_moment<G>(task, place, weights, in_tile);
+    FullMoment moment = full_moment<G>(pass, place, in_tile);
     found += in_tile;
+    if (momentum) {
+      float m[kFullEach];
+      update_momentum(pass, place, moment.g, m, shared.range);
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kFullEach; ++e) moment.u[e] = core::full_update(m[e], moment.v[e]);
+    } else if (limits) {
+      float m[kFullEach];
+      clip_updates(scalars.inverse_clip, moment.u);
+      update_momentum(pass, place, moment.u, m, shared.range);
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kFullEach; ++e) moment.u[e] = m[e];
+    }
     const double update = block_tree(square_tree(moment.u, place.count), shared.tree);
     if (t == 0) update_sums[tile] = update;
     if (!reads_parameter) continue;
     const double parameter = block_tree(parameter_squares_of_any_type(task, place), shared.tree);
     if (t == 0) parameter_sums[tile] = parameter;
   }
-  uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
-  if (found != 0) atomic_add(count, uint64_t(found));
+  if (found != 0 && !limits && !counts_first(plan))
+    atomic_add(scratch_at<uint64_t>(task, plan.nonfinite_count), uint64_t(found));
 
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + plan.slices;
-  if (!is_last_block(done, uint32_t(grid_size()), shared.arrived)) return;
+  if (!is_last_block(done, uint32_t(task.blocks), shared.arrived)) return;
   const double update_sum = tile_tree(plan, update_sums, shared.tree);
   const double parameter_sum = reads_parameter ? tile_tree(plan, parameter_sums, shared.tree) : 0.0;
   if (t == 0) {
-    core::StepScalars& scalars = *scalars_of(task);
-    scalars.nonfinite = int64_t(load_fresh(count));
-    *count = 0;
     *done = 0;
-    if (reads_parameter) scalars.parameter_sum = parameter_sum;
-    core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+    finish_full(task, update_sum, parameter_sum);
   }
 }
 
 template <class G, class P>
 PLUMBLINE_KERNEL(kFullThreads, kFullBlocksPerMultiprocessor)
-apply_full(const Task task) {
+apply_full(const Launch launch) {
   PLUMBLINE_SHARED(FullShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;
+  const core::Hyper& h = plan.hyper;
   core::TensorClock& clock = *core::at<core::TensorClock>(task.state, plan.clock);
-  const SlotPlan& slot = slot_of(task, SlotKind::second_moment);
+  const FullPass pass(task, scalars, plan.nonfinite == Nonfinite::zero && scalars.nonfinite != 0);
+  const SlotPlan& slot = pass.slot;
   const int t = thread_index();
-  const float step = scalars.full_step, keep = scalars.keep;
-  const core::Weights<float> weights = scalars.weights;
+  const float step = scalars.full_step, keep = scalars.keep, inverse_clip = scalars.inverse_clip;
+  const bool random = plan.parameter_rounding == Rounding::stochastic, writes_now = h.momentum_of_update && !h.limiter;
+  const uint32_t parameter_writes = uint32_t(scalars.step - 1);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
   uint32_t ignored = 0;
-  for (int64_t tile = block_index(); tile < plan.slices * plan.flat_tiles; tile += grid_size()) {
+  for (int64_t tile = task.block; tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
     const TilePlace place(plan, tile);
-    const FullMoment moment = full_moment<G>(task, place, weights, ignored);
+    FullMoment moment = full_moment<G>(pass, place, ignored);
+    if (h.momentum) {
+      float m[kFullEach];
+      if (writes_now) {
+        clip_updates(inverse_clip, moment.u);
+        update_momentum(pass, place, moment.u, m, shared.range);
+      } else {
+        read_momentum(pass.momentum_slot, task.state, pass.place_of(place), pass.writes + 1u, m);
+      }
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kFullEach; ++e)
+        moment.u[e] = h.momentum_of_update ? m[e] : core::full_update(m[e], moment.v[e]);
+    }
     core::BlockScale scale = {0.0f, 1.0f};
     if (core::is_quantized(slot.storage)) scale = tile_scale(slot, moment.v, place.count, shared.range);
-    store_values(slot, task.state, place.slice, place.index, moment.v, place.count, scale);
+    store_values(slot, task.state, place.slice, place.index, moment.v, place.count, scale, pass.writes);
     if (plan.second_moment >= 0) {
       float* const record = scratch_at<float>(task, plan.second_moment) + place.at;
       for (int e = 0; e < place.count; ++e) record[e] = core::canonical(moment.v[e]);
     }
     P* const parameter = static_cast<P*>(task.parameter) + place.at;
     auto p = unpack<P, kFullEach>(load_elements<P, kFullEach>(parameter, place.count, place.whole));
-    float stored[kFullEach];
+    float y[kFullEach];
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) {
-      core::narrow(core::apply_full(core::widen(p.x[e]), moment.u[e], step, keep), p.x[e]);
-      stored[e] = core::widen(p.x[e]);
-    }
+    for (int e = 0; e < kFullEach; ++e) y[e] = core::apply_full(core::widen(p.x[e]), moment.u[e], step, keep);
+    round_parameters(plan, parameter_writes, random, place.slice, 0, place.index, y, p);
     store_elements<P, kFullEach>(parameter, p, place.count, place.whole);
-    if (!plan.hyper.carried) continue;
-    const double sum = block_tree(square_tree(stored, place.count), shared.tree);
+    if (!h.carried) continue;
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kFullEach; ++e) y[e] = core::widen(p.x[e]);
+    const double sum = block_tree(square_tree(y, place.count), shared.tree);
     if (t == 0) parameter_sums[tile] = sum;
   }
-  if (block_index() == 0 && t == 0) core::commit_step(plan.hyper, scalars, clock);
-  if (!plan.hyper.carried) return;
+  if (task.block == 0 && t == 0) core::commit_step(h, scalars, clock);
+  if (!h.carried) return;
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + plan.slices;
-  if (!is_last_block(done, uint32_t(grid_size()), shared.arrived)) return;
+  if (!is_last_block(done, uint32_t(task.blocks), shared.arrived)) return;
   const double sum = tile_tree(plan, parameter_sums, shared.tree);
   if (t == 0) {
     *done = 0;

@@ -46,6 +46,7 @@ MemoryResource& device_memory() {
 Runtime::Runtime(const OptimizerConfig& config) : device_(config.device) {
   if (const std::string why = cuda_unavailable(device_); !why.empty()) throw CudaError(why);
   limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, device_);
+  overlaps_ = attribute(cudaDevAttrComputeCapabilityMajor, device_) >= 9;
   limits_.shared_per_block = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
 }
 

@@ -39,6 +39,29 @@ class Runtime {
     check(cudaLaunchKernelEx(&shape, kernel, arguments...));
   }
 
+  // The same for kernels that call begin_grid() first: on sm_90 such a launch may begin while the one before it ends.
+  template <class... Parameters>
+  void prepare(void (*kernel)(Parameters...), size_t dynamic_shared) const {
+    if (dynamic_shared > kDefaultShared)
+      check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 int(dynamic_shared)));
+  }
+  template <class... Parameters, class... Arguments>
+  void launch_next(const char*, void (*kernel)(Parameters...), int64_t grid, int block, size_t dynamic_shared,
+                   Stream stream, const Arguments&... arguments) const {
+    cudaLaunchConfig_t shape = {};
+    shape.gridDim = dim3(unsigned(grid));
+    shape.blockDim = dim3(unsigned(block));
+    shape.dynamicSmemBytes = dynamic_shared;
+    shape.stream = static_cast<cudaStream_t>(stream);
+    cudaLaunchAttribute overlap = {};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    shape.attrs = &overlap;
+    shape.numAttrs = overlaps_ ? 1 : 0;
+    check(cudaLaunchKernelEx(&shape, kernel, arguments...));
+  }
+
   // These wait for the stream.
   void copy_to_host(void* to, const void* from, size_t bytes, Stream stream) const;
   void copy_to_device(void* to, const void* from, size_t bytes, Stream stream) const;
@@ -65,6 +88,7 @@ class Runtime {
   int device_;
   DeviceLimits limits_;
   bool preparing_ = false;
+  bool overlaps_ = false;
 };
 
 }  // namespace plumbline::gpu

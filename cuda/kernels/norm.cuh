@@ -55,14 +55,14 @@ PLUMBLINE_DEVICE void panel_sums_of_any_type(const Task& task, int64_t slice, in
   }
 }
 
-// Panel sums as T has them: rows of `panels`, padded to a power of two; the caller picks slices and rows.
+// Panel sums at an offset of scratch as T has them: rows of `panels`, padded to a power of two; the caller picks
+// slices and rows.
 struct PanelTree {
   const double* sums;  // of the first row
   int64_t rows;
   int panels, bits;
-  PLUMBLINE_DEVICE PanelTree(const Task& task, int64_t slice, int first_row, int row_count)
-      : sums(scratch_at<double>(task, task.plan.parameter_sums) +
-             (slice * task.plan.rows + first_row) * task.plan.panels),
+  PLUMBLINE_DEVICE PanelTree(const Task& task, int64_t offset, int64_t slice, int first_row, int row_count)
+      : sums(scratch_at<double>(task, offset) + (slice * task.plan.rows + first_row) * task.plan.panels),
         rows(row_count),
         panels(task.plan.panels),
         bits(core::tree_height(panels)) {}
@@ -81,11 +81,13 @@ struct PanelTree {
 // Before every step where nothing is carried: panel sums of the whole tensor.
 inline constexpr int kNormThreads = 256;
 PLUMBLINE_KERNEL(kNormThreads, 4)
-parameter_norm(const Task task) {
+parameter_norm(const Launch launch) {
+  begin_grid();
+  const Task task = task_of(launch);
   const TensorPlan& plan = task.plan;
   const int warps = kNormThreads / kWarp;
-  const int64_t count = int64_t(plan.rows) * plan.panels, step = int64_t(grid_size()) * warps;
-  const int64_t warp = int64_t(block_index()) * warps + thread_index() / kWarp;
+  const int64_t count = int64_t(plan.rows) * plan.panels, step = int64_t(task.blocks) * warps;
+  const int64_t warp = int64_t(task.block) * warps + thread_index() / kWarp;
   for (int64_t slice = 0; slice < plan.slices; ++slice) {
     // carry the round robin over slices, so that small ones spread over all warps too
     const int64_t start = (warp + step - slice * count % step) % step;
@@ -93,26 +95,47 @@ parameter_norm(const Task task) {
   }
 }
 
-// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once, for a
-// reader of the state; one block.
+// One block that adds up what is left in panels.
 inline constexpr int kSettleThreads = 512;
 struct SettleShared {
   TreeScratch tree;
   double level[48];
 };
-PLUMBLINE_KERNEL(kSettleThreads, 1)
-settle_norm(const Task task) {
-  PLUMBLINE_SHARED(SettleShared, shared);
+// T over panels, rows and slices; valid in thread 0.
+PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShared& shared) {
   const TensorPlan& plan = task.plan;
-  uint32_t* const pending = scratch_at<uint32_t>(task, plan.norm_pending);
-  if (*pending == 0) return;
   for (int64_t slice = 0; slice < plan.slices; ++slice) {
-    const double sum = PanelTree(task, slice, 0, plan.rows).sum(shared.tree);
+    const double sum = PanelTree(task, offset, slice, 0, plan.rows).sum(shared.tree);
     if (thread_index() == 0) push_level(shared.level, slice, sum);
   }
+  return thread_index() == 0 ? fold_levels(shared.level, plan.slices) : 0.0;
+}
+
+// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once, for a
+// reader of the state.
+PLUMBLINE_KERNEL(kSettleThreads, 1)
+settle_norm(const Launch launch) {
+  PLUMBLINE_SHARED(SettleShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
+  uint32_t* const pending = scratch_at<uint32_t>(task, task.plan.norm_pending);
+  if (*pending == 0) return;
+  const double sum = tensor_sum(task, task.plan.parameter_sums, shared);
   if (thread_index() != 0) return;
-  core::at<core::TensorClock>(task.state, plan.clock)->parameter_sum = fold_levels(shared.level, plan.slices);
+  core::at<core::TensorClock>(task.state, task.plan.clock)->parameter_sum = sum;
   *pending = 0;
+}
+
+// The limiter's norm of momentum of the update, and the step that follows from it.
+PLUMBLINE_KERNEL(kSettleThreads, 1)
+limit_momentum(const Launch launch) {
+  PLUMBLINE_SHARED(SettleShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
+  core::StepScalars& scalars = *scalars_of(task);
+  if (scalars.skipped) return;
+  const double sum = tensor_sum(task, task.plan.momentum_sums, shared);
+  if (thread_index() == 0) core::finish_limit(task.plan.hyper, core::sqrt(sum), scalars);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -1,6 +1,5 @@
 // Tuning of launches. None of it can change a bit of the results.
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,7 +13,7 @@ struct DeviceLimits {
 // Forms of the sweep kernel (kernels/sweep.cuh); the ring of the wide ones takes up to 192 KiB.
 struct SweepForm {
   int columns, rows, stages, threads;
-  bool keep;  // squares in registers
+  bool keep;  // squares of two batches in registers
   int most_columns() const { return columns * threads; }
   size_t ring_bytes(size_t element) const { return size_t(stages) * rows * columns * threads * element; }
 };
@@ -22,24 +21,12 @@ template <class G>
 struct SweepForms {
   static constexpr bool kWide = sizeof(G) == 4;
   static constexpr SweepForm narrow{8, 4, 3, 128, true};
-  static constexpr SweepForm middle{8, 4, kWide ? 3 : 5, 512, true};
-  static constexpr SweepForm wide{8, kWide ? 2 : 4, 3, 1024, kWide};
-  static constexpr SweepForm wider{16, kWide ? 2 : 4, 2, 768, false};
+  static constexpr SweepForm middle{8, 4, kWide ? 3 : 6, 512, true};
+  static constexpr SweepForm wide{8, kWide ? 1 : 2, 6, 1024, false};
+  static constexpr SweepForm wider{16, kWide ? 1 : 2, 4, 768, false};
   static constexpr SweepForm widest{16, kWide ? 1 : 2, 3, 1024, false};
 };
 inline constexpr size_t kLargeShared = 200 * 1024;  // what the forms beside `narrow` need
-
-// Blocks of the apply grid that store row and column averages.
-inline int64_t commit_blocks(int64_t tiles) { return std::min<int64_t>(tiles, 16); }
-// Blocks that walk over the rows of one panel, so that every multiprocessor is full once.
-inline int64_t walkers(const DeviceLimits& limits, int per_multiprocessor, int64_t others, int64_t panels,
-                       int64_t items) {
-  const int64_t blocks = int64_t(limits.multiprocessors) * per_multiprocessor - others;
-  return std::clamp<int64_t>(blocks / panels, 1, items);
-}
-// Blocks of a kernel that takes item after item.
-inline int64_t looping_blocks(const DeviceLimits& limits, int per_multiprocessor, int64_t items) {
-  return std::clamp<int64_t>(int64_t(limits.multiprocessors) * per_multiprocessor, 1, items);
-}
+inline constexpr int kNarrowColumns = 1024, kWidestColumns = 16384;
 
 }  // namespace plumbline

@@ -1,20 +1,111 @@
-// The launches of one step of one tensor, the same for the GPU and the emulator. Each lives in a file of its own, for
-// the sake of build times; the definitions are in run_*.h.
+// The launches of a step, the same for the GPU and the emulator: which kernels, how many blocks, and which block does
+// what. They are made once; a step only adds pointers. Each function lives in a file of its own, for the sake of build
+// times.
 #pragma once
+#include <algorithm>
+#include <span>
+#include <vector>
+
 #include "cuda/kernels/runtime.h"
 #include "cuda/kernels/task.h"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-// Factored path, in this order; sweep and finish per chunk of slices, from task.first_slice.
-void run_sweep(const Runtime& runtime, const Task& task, int64_t slices, Stream stream);
-void run_finish(const Runtime& runtime, const Task& task, int64_t slices, Stream stream);
-void run_parameter_norm(const Runtime& runtime, const Task& task, Stream stream);
-void run_apply(const Runtime& runtime, const Task& task, Stream stream);
+struct KernelLaunch {
+  const char* name = "";
+  void (*kernel)(Launch) = nullptr;
+  int64_t blocks = 0;
+  int threads = 0;
+  size_t shared = 0;  // dynamic bytes
+  Average average = Average::moment;
+  std::vector<Item> items;  // by block; of one tensor: its only entry, with `tensor` and `first_slice`
+};
+
+// Tensors of one kind: indices into the plan's.
+struct Group {
+  const std::vector<TensorPlan>& plans;
+  std::span<const int> tensors;
+  const DeviceLimits& limits;
+
+  const TensorPlan& front() const { return plans[size_t(tensors.front())]; }
+  // Elements of a tensor over those of all.
+  double share(int tensor) const {
+    double all = 0;
+    for (const int i : tensors) all += double(plans[size_t(i)].size);
+    return double(plans[size_t(tensor)].size) / all;
+  }
+};
+
+// blocks(plan, tensor) for every tensor of the group; the chunk that starts at `first_slice`, where the tensor has one.
+template <class Blocks>
+KernelLaunch launch_over(const Group& group, const char* name, void (*kernel)(Launch), int threads, size_t shared,
+                         Average average, int64_t first_slice, const Blocks& blocks) {
+  KernelLaunch launch = {name, kernel, 0, threads, shared, average, {}};
+  for (const int tensor : group.tensors) {
+    const TensorPlan& plan = group.plans[size_t(tensor)];
+    if (first_slice > 0 && first_slice >= plan.slices) continue;
+    const int64_t count = blocks(plan, tensor);
+    launch.blocks += count;
+    const Item item = {tensor, 0, int32_t(count), int32_t(first_slice)};
+    if (group.tensors.size() == 1) {
+      launch.items.push_back(item);
+      continue;
+    }
+    for (int64_t b = 0; b < count; ++b) {
+      launch.items.push_back(item);
+      launch.items.back().block = int32_t(b);
+    }
+  }
+  return launch;
+}
+// Slices of a tensor in the chunk from first_slice on.
+inline int64_t chunk_slices(const TensorPlan& plan, int64_t first_slice) {
+  return std::min(plan.chunk, plan.slices - first_slice);
+}
+
+// Factored path. The sweep of a chunk: one launch, or two for wide rows and with momentum of the gradient.
+void add_sweep(const Group& group, int64_t first_slice, std::vector<KernelLaunch>& launches);
+// Momentum of the update; with CAME the confidence of a chunk.
+void add_confidence_sweep(const Group& group, int64_t first_slice, std::vector<KernelLaunch>& launches);
+void add_count(const Group& group, std::vector<KernelLaunch>& launches);
+void add_parameter_norm(const Group& group, std::vector<KernelLaunch>& launches);
+void add_finish(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches);
+void add_limit(const Group& group, std::vector<KernelLaunch>& launches);
+void add_apply(const Group& group, std::vector<KernelLaunch>& launches);
 // Brings a carried norm into the clock, where the state has it.
-void run_settle_norm(const Runtime& runtime, const Task& task, Stream stream);
+KernelLaunch settle_launch(const Group& group);
 // Full path.
-void run_full(const Runtime& runtime, const Task& task, Stream stream);
+void add_full(const Group& group, std::vector<KernelLaunch>& launches);
+
+// All launches of a step of the group, in order.
+inline std::vector<KernelLaunch> step_launches(const Group& group) {
+  std::vector<KernelLaunch> launches;
+  const TensorPlan& plan = group.front();
+  const core::Hyper& h = plan.hyper;
+  if (counts_first(plan)) add_count(group, launches);
+  if (plan.path == Path::full) {
+    add_full(group, launches);
+    return launches;
+  }
+  if (h.scale_parameter && !h.carried) add_parameter_norm(group, launches);
+  // Chunks are of different sizes from tensor to tensor, so those that have more than one are alone in their wave.
+  for (int64_t first = 0; first < plan.slices; first += plan.chunk) {
+    add_sweep(group, first, launches);
+    add_finish(group, Average::moment, first, launches);
+    if (plan.chunk >= plan.slices) break;
+  }
+  if (h.momentum_of_update) {
+    for (int64_t first = 0; first < plan.slices; first += plan.chunk) {
+      add_confidence_sweep(group, first, launches);
+      if (!h.has_confidence) break;
+      add_finish(group, Average::confidence, first, launches);
+      if (plan.chunk >= plan.slices) break;
+    }
+    if (h.limiter && !h.has_confidence) add_limit(group, launches);
+  }
+  add_apply(group, launches);
+  return launches;
+}
 
 // Calls work(G{}) with the element type.
 template <class Work>

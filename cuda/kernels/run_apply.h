@@ -1,38 +1,53 @@
 // Launches of the factored path behind the sweep.
 #pragma once
-#include "cuda/kernels/apply.cuh"
+#include "cuda/kernels/apply_momentum.cuh"
 #include "cuda/kernels/finish.cuh"
 #include "cuda/kernels/run.h"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-void run_finish(const Runtime& runtime, const Task& task, int64_t slices, Stream stream) {
-  const int64_t grid = slices * (task.plan.column_tiles + task.plan.row_tiles);
-  PLUMBLINE_LAUNCH(runtime, finish, grid, kFinishThreads, 0, stream, task);
+void add_finish(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches) {
+  launches.push_back(
+      launch_over(group, "finish", finish, kFinishThreads, 0, average, first_slice, [&](const TensorPlan& plan, int) {
+        return chunk_slices(plan, first_slice) * (plan.column_tiles + plan.row_tiles);
+      }));
 }
 
-void run_parameter_norm(const Runtime& runtime, const Task& task, Stream stream) {
+void add_parameter_norm(const Group& group, std::vector<KernelLaunch>& launches) {
   constexpr int kWarps = kNormThreads / kWarp, kBlocksPerMultiprocessor = 4;
-  const int64_t items = task.plan.slices * task.plan.rows * task.plan.panels;
-  const int64_t grid = looping_blocks(runtime.limits(), kBlocksPerMultiprocessor, core::ceil_div(items, kWarps));
-  PLUMBLINE_LAUNCH(runtime, parameter_norm, grid, kNormThreads, 0, stream, task);
+  launches.push_back(launch_over(
+      group, "parameter_norm", parameter_norm, kNormThreads, 0, Average::moment, 0,
+      [&](const TensorPlan& plan, int tensor) {
+        const double all = double(group.limits.multiprocessors) * kBlocksPerMultiprocessor * group.share(tensor);
+        return std::clamp<int64_t>(int64_t(all), 1, core::ceil_div(plan.slices * plan.rows * plan.panels, kWarps));
+      }));
 }
 
-void run_settle_norm(const Runtime& runtime, const Task& task, Stream stream) {
-  PLUMBLINE_LAUNCH(runtime, settle_norm, 1, kSettleThreads, 0, stream, task);
+KernelLaunch settle_launch(const Group& group) {
+  return launch_over(group, "settle_norm", settle_norm, kSettleThreads, 0, Average::moment, 0,
+                     [](const TensorPlan&, int) { return 1; });
 }
 
-void run_apply(const Runtime& runtime, const Task& task, Stream stream) {
-  const TensorPlan& plan = task.plan;
-  const int64_t tiles = plan.slices * (core::ceil_div(plan.rows, kCommitTile) + core::ceil_div(plan.cols, kCommitTile));
-  const ApplyShape shape = {int32_t(commit_blocks(tiles))};
-  const int64_t walking = walkers(runtime.limits(), kApplyBlocksPerMultiprocessor, shape.commit_blocks, plan.panels,
-                                  plan.slices * plan.strips * (plan.strip_rows / 2));
-  const int64_t grid = shape.commit_blocks + walking * plan.panels;
-  with_type(plan.gradient, [&]<class G>(G) {
-    with_type(plan.parameter, [&]<class P>(P) {
-      runtime.launch("apply_update", apply_update<G, P>, grid, kApplyThreads, 0, stream, task, shape);
-    });
+void add_limit(const Group& group, std::vector<KernelLaunch>& launches) {
+  launches.push_back(launch_over(group, "limit_momentum", limit_momentum, kSettleThreads, 0, Average::confidence, 0,
+                                 [](const TensorPlan&, int) { return 1; }));
+}
+
+void add_apply(const Group& group, std::vector<KernelLaunch>& launches) {
+  const TensorPlan& first = group.front();
+  // Blocks that walk over the rows of a panel: together they fill every multiprocessor once.
+  const auto blocks = [&](const TensorPlan& plan, int tensor) {
+    const int commits = commit_blocks_of(plan);
+    const double all = double(group.limits.multiprocessors) * kApplyBlocksPerMultiprocessor * group.share(tensor);
+    return commits + plan.panels * std::clamp<int64_t>((int64_t(all) - commits) / plan.panels, 1,
+                                                       plan.slices * plan.strips * (plan.strip_rows / 2));
+  };
+  const auto add = [&](const char* name, void (*kernel)(Launch)) {
+    launches.push_back(launch_over(group, name, kernel, kApplyThreads, 0, Average::moment, 0, blocks));
+  };
+  with_type(first.parameter, [&]<class P>(P) {
+    if (first.hyper.momentum) return add("apply_momentum", apply_momentum<P>);
+    with_type(first.gradient, [&]<class G>(G) { add("apply_update", apply_update<G, P>); });
   });
 }
 

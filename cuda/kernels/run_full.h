@@ -5,13 +5,19 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-void run_full(const Runtime& runtime, const Task& task, Stream stream) {
-  const TensorPlan& plan = task.plan;
-  const int64_t grid = looping_blocks(runtime.limits(), kFullBlocksPerMultiprocessor, plan.slices * plan.flat_tiles);
-  with_type(plan.gradient, [&]<class G>(G) {
-    runtime.launch("sweep_full", sweep_full<G>, grid, kFullThreads, 0, stream, task);
-    with_type(plan.parameter,
-              [&]<class P>(P) { runtime.launch("apply_full", apply_full<G, P>, grid, kFullThreads, 0, stream, task); });
+void add_full(const Group& group, std::vector<KernelLaunch>& launches) {
+  const auto blocks = [&](const TensorPlan& plan, int tensor) {
+    const double all = double(group.limits.multiprocessors) * kFullBlocksPerMultiprocessor * group.share(tensor);
+    return std::clamp<int64_t>(int64_t(all), 1, plan.slices * plan.flat_tiles);
+  };
+  const auto add = [&](const char* name, void (*kernel)(Launch), Average average) {
+    launches.push_back(launch_over(group, name, kernel, kFullThreads, 0, average, 0, blocks));
+  };
+  const TensorPlan& first = group.front();
+  with_type(first.gradient, [&]<class G>(G) {
+    add("sweep_full", sweep_full<G>, Average::moment);
+    if (core::limits_later(first.hyper)) add("sweep_full", sweep_full<G>, Average::confidence);
+    with_type(first.parameter, [&]<class P>(P) { add("apply_full", apply_full<G, P>, Average::moment); });
   });
 }
 

@@ -1,47 +1,39 @@
-// Launches of the sweep.
+// Launches of the sweep in one pass.
 #pragma once
 #include "cuda/kernels/run.h"
 #include "cuda/kernels/sweep.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-template <class G, const SweepForm& Form, bool Segmented>
-void launch_sweep(const Runtime& runtime, const Task& task, int64_t slices, const SweepShape& shape, Stream stream) {
-  const int columns = Segmented ? shape.segment : task.plan.cols;
-  const int threads = int(core::ceil_div(core::ceil_div(columns, Form.columns), kWarp)) * kWarp;
-  const int64_t grid = slices * task.plan.strips * shape.segments;
-  runtime.launch("sweep", sweep<G, Form.columns, Form.rows, Form.stages, Form.threads, Form.keep, Segmented>, grid,
-                 threads, Form.ring_bytes(sizeof(G)), stream, task, shape);
-}
+void add_row_sweep(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches);
 
 template <class G, const SweepForm& Form>
-void launch_whole(const Runtime& runtime, const Task& task, int64_t slices, Stream stream) {
-  launch_sweep<G, Form, false>(runtime, task, slices, {}, stream);
-}
-
-template <class G, const SweepForm& Form>
-void launch_segments(const Runtime& runtime, const Task& task, int64_t slices, Stream stream) {
-  const int32_t width = Form.most_columns(), segments = int32_t(core::ceil_div(task.plan.cols, width));
-  for (const SweepMode mode : {SweepMode::rows, SweepMode::columns})
-    launch_sweep<G, Form, true>(runtime, task, slices, {mode, segments, width}, stream);
+KernelLaunch sweep_launch(const Group& group, int64_t first_slice) {
+  int cols = 1;
+  for (const int i : group.tensors) cols = std::max(cols, group.plans[size_t(i)].cols);
+  const int threads = int(core::ceil_div(core::ceil_div(cols, Form.columns), kWarp)) * kWarp;
+  return launch_over(group, "sweep", sweep<G, Form.columns, Form.rows, Form.stages, Form.threads, Form.keep>, threads,
+                     Form.ring_bytes(sizeof(G)), Average::moment, first_slice,
+                     [&](const TensorPlan& plan, int) { return chunk_slices(plan, first_slice) * plan.strips; });
 }
 
 template <class G>
-void launch_any_sweep(const Runtime& runtime, const Task& task, int64_t slices, Stream stream) {
+KernelLaunch any_sweep_launch(const Group& group, int64_t first_slice) {
   using Forms = SweepForms<G>;
-  const int n = task.plan.cols;
-  if (n <= Forms::narrow.most_columns()) return launch_whole<G, Forms::narrow>(runtime, task, slices, stream);
-  if (runtime.limits().shared_per_block < kLargeShared)
-    return launch_segments<G, Forms::narrow>(runtime, task, slices, stream);
-  if (n <= Forms::middle.most_columns()) return launch_whole<G, Forms::middle>(runtime, task, slices, stream);
-  if (n <= Forms::wide.most_columns()) return launch_whole<G, Forms::wide>(runtime, task, slices, stream);
-  if (n <= Forms::wider.most_columns()) return launch_whole<G, Forms::wider>(runtime, task, slices, stream);
-  if (n <= Forms::widest.most_columns()) return launch_whole<G, Forms::widest>(runtime, task, slices, stream);
-  launch_segments<G, Forms::wide>(runtime, task, slices, stream);
+  const int n = group.front().cols;
+  if (n <= Forms::narrow.most_columns()) return sweep_launch<G, Forms::narrow>(group, first_slice);
+  if (n <= Forms::middle.most_columns()) return sweep_launch<G, Forms::middle>(group, first_slice);
+  if (n <= Forms::wide.most_columns()) return sweep_launch<G, Forms::wide>(group, first_slice);
+  if (n <= Forms::wider.most_columns()) return sweep_launch<G, Forms::wider>(group, first_slice);
+  return sweep_launch<G, Forms::widest>(group, first_slice);
 }
 
-void run_sweep(const Runtime& runtime, const Task& task, int64_t slices, Stream stream) {
-  with_type(task.plan.gradient, [&]<class G>(G) { launch_any_sweep<G>(runtime, task, slices, stream); });
+void add_sweep(const Group& group, int64_t first_slice, std::vector<KernelLaunch>& launches) {
+  const TensorPlan& plan = group.front();
+  const bool averages_gradient = plan.hyper.momentum && !plan.hyper.momentum_of_update;
+  const int most = group.limits.shared_per_block < kLargeShared ? kNarrowColumns : kWidestColumns;
+  if (averages_gradient || plan.cols > most) return add_row_sweep(group, Average::moment, first_slice, launches);
+  with_type(plan.gradient, [&]<class G>(G) { launches.push_back(any_sweep_launch<G>(group, first_slice)); });
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -1,19 +1,58 @@
-// What a kernel is told: one tensor's row of the plan, where the arenas and the tensor lie, and the part it is to do.
-// Passed by value now; a table of tasks in device memory can take its place without a change to the kernels' inside.
+// What a kernel is told. One launch serves one tensor or the tensors of a wave: a table in device memory names for
+// every block of the grid its tensor and its share of it; the plans lie in device memory, too.
 #pragma once
 #include "cuda/device.h"
 #include "cuda/plan/plan.h"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-struct Task {
-  TensorPlan plan;
+// One block's work: block number `block` of the `blocks` that the launch has for a tensor.
+struct Item {
+  int32_t tensor = 0, block = 0, blocks = 0;
+  int32_t first_slice = 0;  // of the chunk whose partial sums are in scratch
+};
+
+// Which of a step's averages a pass is for.
+enum class Average : uint8_t {
+  moment,      // R and C; with momentum of the gradient, that too
+  confidence,  // momentum of the update; its norm or, with CAME, SR and SC
+};
+
+// The one parameter of every kernel of a step.
+struct Launch {
+  const TensorPlan* plans = nullptr;  // by tensor
   std::byte* state = nullptr;
   std::byte* scratch = nullptr;
-  void* parameter = nullptr;
-  const void* gradient = nullptr;
-  int64_t first_slice = 0;  // of the chunk whose partial sums are in scratch
+  const TensorPointers* pointers = nullptr;  // by tensor; null: `own`
+  TensorPointers own;
+  const Item* items = nullptr;  // by block; null: the grid belongs to `item`'s tensor alone
+  Item item;
+  Average average = Average::moment;
 };
+
+// A block's view of its tensor.
+struct Task {
+  const TensorPlan& plan;
+  std::byte* state;
+  std::byte* scratch;
+  void* parameter;
+  const void* gradient;
+  int64_t first_slice;
+  int32_t block, blocks;
+  Average average;
+};
+PLUMBLINE_DEVICE Task task_of(const Launch& launch) {
+  Item item = launch.item;
+  if (launch.items != nullptr) {
+    item = launch.items[block_index()];
+  } else {
+    item.block = block_index();
+    item.blocks = grid_size();
+  }
+  const TensorPointers pointers = launch.pointers != nullptr ? launch.pointers[item.tensor] : launch.own;
+  return {launch.plans[item.tensor], launch.state, launch.scratch, pointers.parameter, pointers.gradient,
+          item.first_slice,          item.block,   item.blocks,    launch.average};
+}
 
 template <class T>
 PLUMBLINE_DEVICE T* scratch_at(const Task& task, int64_t offset) {
@@ -29,6 +68,17 @@ PLUMBLINE_DEVICE core::StepScalars begin_step(const Task& task) {
   return core::begin_step(task.plan.hyper, *core::at<const core::TensorClock>(task.state, task.plan.clock),
                           *core::at<const double>(task.state, task.plan.lr),
                           *core::at<const float>(task.state, task.plan.multiplier));
+}
+PLUMBLINE_DEVICE float multiplier_of(const Task& task) {
+  return *core::at<const float>(task.state, task.plan.multiplier);
+}
+// Momentum of the gradient under the policy `skip`: a pass of its own counts before anything of state is written.
+PLUMBLINE_HD bool counts_first(const TensorPlan& plan) {
+  return plan.nonfinite == Nonfinite::skip && plan.hyper.momentum && !plan.hyper.momentum_of_update;
+}
+// Whether that pass found any, so that this step must not write.
+PLUMBLINE_DEVICE bool found_nonfinite(const Task& task) {
+  return counts_first(task.plan) && load_fresh(scratch_at<uint64_t>(task, task.plan.nonfinite_count)) != 0;
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -20,6 +20,8 @@ class Engine {
   virtual void set_lr(int group, double lr, Stream stream) = 0;
   // Multiplier of every gradient, likewise.
   virtual void set_multiplier(float multiplier, Stream stream) = 0;
+  // Bytes of memory beside the plan's arenas: tables of a device.
+  virtual size_t table_bytes() const { return 0; }
   // Bytes of an arena to the host and host bytes to the state arena; both wait for the stream.
   virtual void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const = 0;
   virtual void write_state(size_t offset, std::span<const std::byte> from, Stream stream) = 0;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
+#include <tuple>
 
 #include "cuda/core/codec.h"
 
@@ -12,8 +14,10 @@ namespace {
 
 constexpr int64_t kStateAlignment = 16, kWorkAlignment = 256;
 constexpr int64_t kMaxExtent = int64_t(1) << 30, kMaxSize = int64_t(1) << 40;
-constexpr size_t kMaxTensors = size_t(1) << 28;   // 16 streams of random numbers each
-constexpr int64_t kWaveBytes = int64_t(4) << 20;  // work area that many small tensors may share
+constexpr size_t kMaxTensors = size_t(1) << 28;    // 16 streams of random numbers each
+constexpr int64_t kWaveBytes = int64_t(40) << 20;  // work area that tensors of one wave share
+constexpr int64_t kChunkBytes = int64_t(4) << 20;  // partial sums of a batch that are in scratch at once
+constexpr int64_t kWaveSlices = 4096;              // a larger batch is a wave of its own
 
 int64_t align(int64_t bytes, int64_t to) { return core::ceil_div(bytes, to) * to; }
 
@@ -271,12 +275,30 @@ void lay_out_work(TensorPlan& t, Layout& work) {
   t.col_scale = work.take(t.slices * t.pitch * word);
   t.norm_tiles = work.take(t.slices * t.column_tiles * dword);
   if (t.hyper.has_confidence) t.confidence_scale = work.take(t.slices * t.pitch * word);
-  if (core::limits_later(t.hyper) && !t.hyper.has_confidence) t.momentum_sums = work.take(t.slices * t.rows * dword);
+  if (core::limits_later(t.hyper) && !t.hyper.has_confidence)
+    t.momentum_sums = work.take(t.slices * t.rows * t.panels * dword);
   const int64_t partial = int64_t(t.strips) * t.pitch * word;  // bytes of one slice
-  t.chunk = std::clamp<int64_t>(kWaveBytes / (2 * partial), 1, t.slices);
+  t.chunk = std::clamp<int64_t>(kChunkBytes / (2 * partial), 1, t.slices);
   t.partial_col = work.take(t.chunk * partial);
   t.partial_weighted = work.take(t.chunk * partial);
-  if (t.panels > 1) t.panel_rows = work.take(t.chunk * t.rows * t.panels * word);
+  if (t.panels > 1 || t.hyper.momentum) t.panel_rows = work.take(t.chunk * t.rows * t.panels * word);
+}
+
+// Tensors of one kind take the same kernels, in the same order.
+std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool> kind_of(const TensorPlan& t) {
+  constexpr int kWidths[] = {1024, 4096, 8192, 12288, 16384};  // up to which a form of the sweep takes a row
+  const auto width = std::lower_bound(std::begin(kWidths), std::end(kWidths), t.cols) - std::begin(kWidths);
+  const core::Hyper& h = t.hyper;
+  return {t.path,
+          t.gradient,
+          t.parameter,
+          t.path == Path::factored ? width : 0,
+          h.momentum,
+          h.momentum_of_update,
+          h.has_confidence,
+          h.limiter,
+          h.scale_parameter && !h.carried,
+          t.nonfinite == Nonfinite::skip && h.momentum};
 }
 
 }  // namespace
@@ -319,21 +341,29 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
     plan.tensors.push_back(t);
     plan.names.push_back(spec.name);
   }
-  // Work areas: a wave takes tensors while they fit beside each other, and every wave starts at the same place.
+  // Work areas: a wave takes tensors of one kind while they fit beside each other, and every wave starts at the same
+  // place.
+  plan.order.resize(plan.tensors.size());
+  std::iota(plan.order.begin(), plan.order.end(), 0);
+  const auto kind = [&](int i) { return kind_of(plan.tensors[size_t(i)]); };
+  std::stable_sort(plan.order.begin(), plan.order.end(), [&](int a, int b) { return kind(a) < kind(b); });
   const int64_t base = align(scratch.end(), kWorkAlignment);
   int64_t end = base;
   Layout work(kWorkAlignment, base);
-  for (int i = 0; i < int(plan.tensors.size()); ++i) {
-    TensorPlan trial = plan.tensors[size_t(i)];
+  for (int at = 0; at < int(plan.order.size()); ++at) {
+    TensorPlan trial = plan.tensors[size_t(plan.order[size_t(at)])];
     Layout together = work;
     lay_out_work(trial, together);
-    if (plan.waves.empty() || together.end() - base > kWaveBytes) {
-      plan.waves.push_back({i, i});
+    const bool alone = trial.slices > kWaveSlices ||
+                       (at > 0 && kind(plan.order[size_t(at)]) != kind(plan.order[size_t(at - 1)])) ||
+                       (at > 0 && plan.tensors[size_t(plan.order[size_t(at - 1)])].slices > kWaveSlices);
+    if (at == 0 || alone || together.end() - base > kWaveBytes) {
+      plan.waves.push_back({at, at});
       together = Layout(kWorkAlignment, base);
       lay_out_work(trial, together);
     }
-    plan.tensors[size_t(i)] = trial;
-    plan.waves.back().last = i + 1;
+    plan.tensors[size_t(plan.order[size_t(at)])] = trial;
+    plan.waves.back().last = at + 1;
     work = together;
     end = std::max(end, work.end());
   }

@@ -107,14 +107,15 @@ struct TensorPlan {
   int32_t column_tiles = 0, row_tiles = 0;  // per slice; also projected
   int32_t panels = 0;                       // of kPanel columns, per slice; also projected
   int64_t chunk = 0;                        // slices whose partials are in scratch at once
-  int64_t panel_rows = 0;        // devices: float32 (chunk x rows x panels): sum_j g^2 of wide rows, in parts
+  int64_t panel_rows = 0;        // devices: float32 (chunk x rows x panels): sum_j g^2 in parts; CAME: then of S
   int64_t partial_col = 0;       // float32 (chunk x strips x pitch): sum_i g^2 of a strip; CAME: then of S
   int64_t partial_weighted = 0;  // float32 likewise: sum_i x^2/R_i; CAME: then sum_i M^2/SR_i
   int64_t col_scale = 0;         // float32 (slices x pitch): b_j
   int64_t confidence_scale = 0;  // CAME: float32 likewise, of SC
   int64_t norm_tiles = 0;        // double (slices x column_tiles): sum_j (sum_i x^2/R_i)/C_j per tile
   int64_t row_tile_sums = 0;     // double (2 x slices x row_tiles): sum_i R_i per tile; devices: sum p^2 per tile
-  int64_t momentum_sums = 0;     // momentum of the update with a limiter: double (slices x rows): sum_j M^2
+  int64_t momentum_sums =
+      0;  // momentum of the update with a limiter: double (slices x rows; devices: x panels): sum_j M^2
   // full
   int64_t flat_tiles = 0;   // per slice
   int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile; then sum M^2
@@ -126,7 +127,7 @@ struct TensorPlan {
 };
 static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);
 
-// Tensors [first, last) whose work areas do not overlap.
+// Tensors order[first] ... order[last - 1] of one kind, whose work areas do not overlap: a device steps them together.
 struct Wave {
   int first = 0, last = 0;
 };
@@ -134,6 +135,7 @@ struct Wave {
 struct Plan {
   std::vector<TensorPlan> tensors;
   std::vector<std::string> names;  // of the tensors
+  std::vector<int> order;          // tensors by kind
   std::vector<Wave> waves;
   std::vector<double> lr;  // per group; kept as double at the start of the state arena
   int64_t multiplier = 0;  // float32, after them

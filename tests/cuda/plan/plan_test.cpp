@@ -115,7 +115,7 @@ TEST(Plan, AreasAreDisjointAndInsideTheArenas) {
     covered = wave.last;
     std::vector<Area> areas = lasting;
     for (int i = wave.first; i < wave.last; ++i) {
-      const TensorPlan& t = plan.tensors[size_t(i)];
+      const TensorPlan& t = plan.tensors[size_t(plan.order[size_t(i)])];
       areas.push_back({t.slice_sums, 3 * t.slices * 8});
       areas.push_back({t.slice_step, t.slices * 4});
       if (t.path == Path::full) {
