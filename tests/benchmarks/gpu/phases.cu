@@ -48,54 +48,41 @@ __global__ void __launch_bounds__(512) copy_words(uint4* to, const uint4* from, 
 struct Phases::Impl {
   Plan plan;
   gpu::Runtime runtime;
-  Arena state, scratch;
-  gpu::Task task;
+  std::vector<gpu::KernelLaunch> launches;
+  Arena state, scratch, table;
 
   Impl(const TensorSpec& spec, const GroupOptions& options)
       : plan(make_plan({&spec, 1}, {&options, 1}, false)),
         runtime(OptimizerConfig{Backend::cuda}),
+        launches(gpu::step_launches({plan.tensors, plan.order, runtime.limits()})),
         state(gpu::device_memory(), plan.state_bytes),
-        scratch(gpu::device_memory(), plan.scratch_bytes) {
+        scratch(gpu::device_memory(), plan.scratch_bytes),
+        table(gpu::device_memory(), sizeof(TensorPlan)) {
     const auto initial = plan.initial_state();
     runtime.copy_to_device(state.data(), initial.data(), initial.size(), nullptr);
     runtime.zero(scratch.data(), scratch.bytes(), nullptr);
-    task.plan = plan.tensors[0];
-    task.state = state.data();
-    task.scratch = scratch.data();
-    runtime.set_preparing(true);
-    for (const Phase phase : {Phase::parameter_norm, Phase::sweep, Phase::finish, Phase::apply, Phase::full})
-      if (has(phase)) run(phase, nullptr);
-    runtime.set_preparing(false);
-  }
-  bool has(Phase phase) const {
-    const TensorPlan& t = plan.tensors[0];
-    if (t.path == Path::full) return phase == Phase::full;
-    return phase == Phase::parameter_norm ? t.hyper.scale_parameter && !t.hyper.carried : phase != Phase::full;
-  }
-  void run(Phase phase, Stream stream) {
-    const int64_t slices = task.plan.slices;
-    switch (phase) {
-      case Phase::parameter_norm:
-        return gpu::run_parameter_norm(runtime, task, stream);
-      case Phase::sweep:
-        return gpu::run_sweep(runtime, task, slices, stream);
-      case Phase::finish:
-        return gpu::run_finish(runtime, task, slices, stream);
-      case Phase::apply:
-        return gpu::run_apply(runtime, task, stream);
-      case Phase::full:
-        return gpu::run_full(runtime, task, stream);
-    }
+    runtime.copy_to_device(table.data(), plan.tensors.data(), sizeof(TensorPlan), nullptr);
+    for (const gpu::KernelLaunch& launch : launches) runtime.prepare(launch.kernel, launch.shared);
   }
 };
 
 Phases::Phases(const TensorSpec& spec, const GroupOptions& options) : impl_(std::make_unique<Impl>(spec, options)) {}
 Phases::~Phases() = default;
-bool Phases::has(Phase phase) const { return impl_->has(phase); }
-void Phases::run(Phase phase, const TensorPointers& pointers, cudaStream_t stream) {
-  impl_->task.parameter = pointers.parameter;
-  impl_->task.gradient = pointers.gradient;
-  impl_->run(phase, stream);
+std::vector<std::string> Phases::names() const {
+  std::vector<std::string> names;
+  for (const gpu::KernelLaunch& launch : impl_->launches) names.emplace_back(launch.name);
+  return names;
+}
+void Phases::run(size_t i, const TensorPointers& pointers, cudaStream_t stream) {
+  const gpu::KernelLaunch& kernel = impl_->launches[i];
+  gpu::Launch launch;
+  launch.plans = core::at<TensorPlan>(impl_->table.data(), 0);
+  launch.state = impl_->state.data();
+  launch.scratch = impl_->scratch.data();
+  launch.own = pointers;
+  launch.item = kernel.items.front();
+  launch.average = kernel.average;
+  impl_->runtime.launch_next(kernel.name, kernel.kernel, kernel.blocks, kernel.threads, kernel.shared, stream, launch);
 }
 
 void fill_random(void* memory, size_t bytes, Type type, uint32_t seed) {

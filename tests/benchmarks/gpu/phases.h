@@ -1,14 +1,14 @@
-// One factored or full tensor on the GPU, the phases of its step one by one, and data to run them on.
+// One factored or full tensor on the GPU, the launches of its step one by one, and data to run them on.
 #pragma once
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cuda/api/optimizer.h"
 
 namespace plumbline::bench {
-
-enum class Phase { parameter_norm, sweep, finish, apply, full };
 
 class Phases {
  public:
@@ -17,9 +17,10 @@ class Phases {
   Phases(const Phases&) = delete;
   Phases& operator=(const Phases&) = delete;
 
-  bool has(Phase phase) const;
-  // Enqueues one phase; those of one step have run in order before it is timed alone.
-  void run(Phase phase, const TensorPointers& pointers, cudaStream_t stream);
+  // Kernels of a step in order; a name may come twice.
+  std::vector<std::string> names() const;
+  // Enqueues launch number `i`; those of one step have run in order before it is timed alone.
+  void run(size_t i, const TensorPointers& pointers, cudaStream_t stream);
 
  private:
   struct Impl;

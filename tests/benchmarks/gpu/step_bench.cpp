@@ -1,9 +1,8 @@
 // Times steps of the CUDA optimizer beside large copies of the same run. Prints a table; --out FILE writes JSON too.
 //
-// A step is replayed in a CUDA graph over rotating tensors of at least four times the L2 cache. The rate counts what
-// the step cannot avoid to move with a carried norm: gradient twice, parameter in and out (16 bytes an element in
-// float32, 8 in the 16-bit types); `of copy` is that rate over the best rate, read plus written, of a 1 GiB device
-// copy.
+// A step is replayed in a CUDA graph over rotating tensors of at least four times the L2 cache. The rate counts the
+// bytes that a step cannot avoid to move (`model`: gradient, parameter in and out, codes of state); `of copy` is that
+// rate over the best rate, read plus written, of a 1 GiB device copy. Launches are timed one by one, too.
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
@@ -125,55 +124,89 @@ Machine measure_machine(int replays) {
   return machine;
 }
 
+using Shape = std::vector<int64_t>;
+
+// One step to time: tensors of one type and one set of options.
 struct Job {
-  std::vector<int64_t> shape;
+  std::string name;  // of the tensors
+  std::vector<Shape> shapes;
   Type parameter, gradient;
-  ParameterNorm norm;
+  std::string variant;
 };
 
 size_t element_bytes(Type type) { return type == Type::float32 ? 4 : 2; }
 std::string type_name(Type type) { return type == Type::float32 ? "f32" : type == Type::bfloat16 ? "bf16" : "f16"; }
+int64_t size_of(const Shape& shape) {
+  int64_t size = 1;
+  for (const int64_t extent : shape) size *= extent;
+  return size;
+}
+
+struct Variant {
+  const char* name;
+  int gradient_reads;
+  double state_bytes;  // moved per element
+  bool reads_parameter;
+  void (*change)(GroupOptions&);
+};
+const Variant kVariants[] = {
+    {"carried", 2, 0.0, false, [](GroupOptions&) {}},
+    {"fresh", 2, 0.0, true, [](GroupOptions& o) { o.parameter_norm = ParameterNorm::fresh; }},
+    {"momentum", 2, 1.6, false, [](GroupOptions& o) { o.beta1 = 0.9; }},
+    {"momentum_u", 2, 1.1, false, [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_of = MomentumOf::update; }},
+    {"came", 3, 1.6, false,
+     [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_of = MomentumOf::update, o.beta3 = 0.999; }},
+    {"full", 2, 3.0, false, [](GroupOptions& o) { o.factored = false; }},
+};
+const Variant& variant_of(const std::string& name) {
+  for (const Variant& variant : kVariants)
+    if (name == variant.name) return variant;
+  throw std::runtime_error("unknown variant " + name);
+}
 
 json measure(const Job& job, const Machine& machine, Storage storage, int replays) {
-  int64_t size = 1;
-  std::string shape;
-  for (const int64_t extent : job.shape) {
-    size *= extent;
-    shape += (shape.empty() ? "" : "x") + std::to_string(extent);
-  }
+  const Variant& variant = variant_of(job.variant);
+  int64_t size = 0;
+  for (const Shape& shape : job.shapes) size += size_of(shape);
   const size_t parameter_bytes = size_t(size) * element_bytes(job.parameter),
                gradient_bytes = size_t(size) * element_bytes(job.gradient);
-  const double least = 2.0 * double(parameter_bytes + gradient_bytes);
+  const double least = double(gradient_bytes) * variant.gradient_reads +
+                       double(parameter_bytes) * (variant.reads_parameter ? 3 : 2) + variant.state_bytes * double(size);
   const size_t rotation = size_t(4) * size_t(machine.device.l2CacheSize);
-  const int sets = std::max(2, int(rotation / (parameter_bytes + gradient_bytes)) + 1);
+  const size_t sets =
+      std::max<size_t>(parameter_bytes > size_t(1) << 30 ? 1 : 2, rotation / (parameter_bytes + gradient_bytes) + 1);
   std::vector<DeviceBuffer> buffers;
-  std::vector<TensorPointers> pointers;
-  for (int i = 0; i < sets; ++i) {
-    buffers.emplace_back(parameter_bytes);
-    fill_random(buffers.back().data, buffers.back().bytes, job.parameter, uint32_t(2 * i));
-    pointers.push_back({buffers.back().data, nullptr});
-    buffers.emplace_back(gradient_bytes);
-    fill_random(buffers.back().data, buffers.back().bytes, job.gradient, uint32_t(2 * i + 1));
-    pointers.back().gradient = buffers.back().data;
+  std::vector<std::vector<TensorPointers>> pointers(sets);
+  for (auto& set : pointers) {
+    for (const Shape& shape : job.shapes) {
+      const auto elements = size_t(size_of(shape));
+      buffers.emplace_back(elements * element_bytes(job.parameter));
+      fill_random(buffers.back().data, buffers.back().bytes, job.parameter, uint32_t(buffers.size()));
+      set.push_back({buffers.back().data, nullptr});
+      buffers.emplace_back(elements * element_bytes(job.gradient));
+      fill_random(buffers.back().data, buffers.back().bytes, job.gradient, uint32_t(buffers.size()));
+      set.back().gradient = buffers.back().data;
+    }
   }
   GroupOptions options;
   options.lr = 1e-4;  // small: thousands of steps on one gradient must not carry parameters out of range
   options.storage = storage;
-  options.parameter_norm = job.norm;
-  const TensorSpec spec{"w", job.shape, job.parameter, job.gradient, 0};
+  options.parameter_norm = ParameterNorm::carried;
+  variant.change(options);
+  std::vector<TensorSpec> specs;
+  for (const Shape& shape : job.shapes) specs.push_back({"w", shape, job.parameter, job.gradient, 0});
   OptimizerConfig config;
   config.backend = Backend::cuda;
-  Optimizer optimizer({spec}, {options}, config);
-  const int items = std::max(sets, 8);
-  optimizer.step({&pointers[0], 1});  // a carried norm exists from here on
+  Optimizer optimizer(specs, {options}, config);
+  const int items = job.shapes.size() > 1 ? 2 : std::max(int(sets), 8);
+  optimizer.step(pointers[0]);  // a carried norm exists from here on
   check(cudaDeviceSynchronize());
-  const auto step = [&](int i, cudaStream_t stream) { optimizer.step({&pointers[size_t(i % sets)], 1}, stream); };
-  const Timing whole = time_graph(items, replays, step);
-
-  json row = {{"shape", shape},
+  const Timing whole = time_graph(
+      items, replays, [&](int i, cudaStream_t stream) { optimizer.step(pointers[size_t(i) % sets], stream); });
+  json row = {{"shape", job.name},
               {"parameter", type_name(job.parameter)},
               {"gradient", type_name(job.gradient)},
-              {"norm", job.norm == ParameterNorm::carried ? "carried" : "fresh"},
+              {"variant", job.variant},
               {"step_us", whole.median},
               {"step_us_quartiles", {whole.low, whole.high}},
               {"bytes_per_element", least / double(size)},
@@ -181,52 +214,66 @@ json measure(const Job& job, const Machine& machine, Storage storage, int replay
               {"of_copy", least / whole.median * 1e-3 / machine.copy},
               {"state_bytes", optimizer.state_bytes()},
               {"scratch_bytes", optimizer.scratch_bytes()}};
-  Phases phases(spec, options);
-  const std::pair<Phase, const char*> names[] = {{Phase::parameter_norm, "parameter_norm_us"},
-                                                 {Phase::sweep, "sweep_us"},
-                                                 {Phase::finish, "finish_us"},
-                                                 {Phase::apply, "apply_us"}};
-  for (const auto& [phase, name] : names)
-    if (phases.has(phase)) phases.run(phase, pointers[0], nullptr);
-  check(cudaDeviceSynchronize());
-  for (const auto& [phase, name] : names) {
-    if (!phases.has(phase)) continue;
-    row[name] = time_graph(items, replays, [&, p = phase](int i, cudaStream_t stream) {
-                  phases.run(p, pointers[size_t(i % sets)], stream);
-                }).median;
+  std::string launches;
+  if (job.shapes.size() == 1) {
+    Phases phases(specs[0], options);
+    const std::vector<std::string> names = phases.names();
+    for (size_t i = 0; i < names.size(); ++i) phases.run(i, pointers[0][0], nullptr);
+    check(cudaDeviceSynchronize());
+    for (size_t k = 0; k < names.size(); ++k) {
+      const double us = time_graph(items, replays, [&](int i, cudaStream_t stream) {
+                          phases.run(k, pointers[size_t(i) % sets][0], stream);
+                        }).median;
+      row["launches"].push_back({{"kernel", names[k]}, {"us", us}});
+      launches += fmt::format("{} {:.1f}  ", names[k], us);
+    }
   }
-  if (row.contains("sweep_us"))
-    row["sweep_of_read"] = double(gradient_bytes) / row["sweep_us"].get<double>() * 1e-3 / machine.read;
-  if (row.contains("apply_us"))
-    row["apply_of_copy"] =
-        double(gradient_bytes + 2 * parameter_bytes) / row["apply_us"].get<double>() * 1e-3 / machine.copy;
-
-  const auto cell = [&](const char* name, const char* form) {
-    return row.contains(name) ? fmt::format(fmt::runtime(form), row[name].get<double>()) : std::string("-");
-  };
-  fmt::print("{:>12} {:>4} {:>4} {:>7} {:>9.1f} {:>7.0f} {:>6.3f} {:>7} {:>8} {:>6} {:>7} {:>8} {:>6}\n", shape,
-             type_name(job.parameter), type_name(job.gradient), row["norm"].get<std::string>(), whole.median,
-             row["rate_gb_s"].get<double>(), row["of_copy"].get<double>(), cell("parameter_norm_us", "{:.1f}"),
-             cell("sweep_us", "{:.1f}"), cell("sweep_of_read", "{:.2f}"), cell("finish_us", "{:.1f}"),
-             cell("apply_us", "{:.1f}"), cell("apply_of_copy", "{:.2f}"));
+  fmt::print("{:>12} {:>4} {:>4} {:>10} {:>10.1f} {:>7.0f} {:>6.3f}  {}\n", job.name, type_name(job.parameter),
+             type_name(job.gradient), job.variant, whole.median, row["rate_gb_s"].get<double>(),
+             row["of_copy"].get<double>(), launches);
   std::fflush(stdout);
   return row;
 }
 
+// Shapes of Llama-2-7B, 291 tensors.
+std::vector<Shape> llama() {
+  std::vector<Shape> shapes = {{32000, 4096}, {32000, 4096}, {4096}};
+  for (int layer = 0; layer < 32; ++layer) {
+    shapes.insert(shapes.end(), 4, {4096, 4096});
+    shapes.insert(shapes.end(), 2, {11008, 4096});
+    shapes.insert(shapes.end(), {{4096, 11008}, {4096}, {4096}});
+  }
+  return shapes;
+}
+
 std::vector<Job> jobs(bool quick) {
-  using Shape = std::vector<int64_t>;
   std::vector<Shape> shapes = {{4096, 4096}, {4096, 11008}, {11008, 4096}, {32000, 4096}};
   if (!quick)
-    shapes.insert(shapes.end(), {{1024, 1024}, {2048, 2048}, {8192, 8192}, {4096, 14336}, {512, 32768}, {1 << 24}});
+    shapes.insert(shapes.end(), {{512, 512},
+                                 {1024, 1024},
+                                 {2048, 2048},
+                                 {8192, 8192},
+                                 {4097, 4095},
+                                 {512, 32768},
+                                 {1 << 24},
+                                 {256, 256, 3, 3}});
   const std::pair<Type, Type> types[] = {
       {Type::float32, Type::float32}, {Type::bfloat16, Type::bfloat16}, {Type::float32, Type::bfloat16}};
   std::vector<Job> all;
-  for (const auto& [parameter, gradient] : types)
-    for (const ParameterNorm norm : {ParameterNorm::carried, ParameterNorm::fresh})
-      for (const Shape& shape : shapes) {
-        if (quick && parameter != gradient) continue;
-        all.push_back({shape, parameter, gradient, norm});
+  for (const auto& [parameter, gradient] : types) {
+    if (quick && parameter != gradient) continue;
+    for (const Shape& shape : shapes) {
+      std::string name;
+      for (const int64_t extent : shape) name += (name.empty() ? "" : "x") + std::to_string(extent);
+      for (const Variant& variant : kVariants) {
+        const bool main_shape = shape == shapes[0] || (!quick && shape == shapes[1]);
+        if (std::string(variant.name) == "carried" || main_shape)
+          all.push_back({name, {shape}, parameter, gradient, variant.name});
       }
+    }
+  }
+  all.push_back({"llama-2-7b", llama(), Type::bfloat16, Type::bfloat16, "carried"});
+  all.push_back({"1000 x 4096", std::vector<Shape>(1000, {4096}), Type::float32, Type::float32, "carried"});
   return all;
 }
 
@@ -237,8 +284,11 @@ int run(int argc, char** argv) {
   bool quick = false;
   app.add_option("--out", out, "file for the figures as JSON");
   app.add_option("--replays", replays, "graph replays per figure")->check(CLI::Range(5, 1000));
+  std::string only, shape;
+  app.add_option("--variant", only, "this one alone");
+  app.add_option("--shape", shape, "this one alone");
   app.add_option("--storage", storage, "fp32, al8, log_u8 or linear_u8");
-  app.add_flag("--quick", quick, "four shapes, equal types");
+  app.add_flag("--quick", quick, "four shapes and many tensors, equal types");
   CLI11_PARSE(app, argc, argv);
   GroupOptions options;
   set_option(options, "storage", storage);
@@ -250,8 +300,8 @@ int run(int argc, char** argv) {
       "kernel {:.0f}), read only {:.0f}\n",
       machine.device.name, machine.device.multiProcessorCount, double(machine.device.l2CacheSize) / 1048576,
       machine.copy, machine.copy_node, machine.copy_stream, machine.copy_kernel, machine.read);
-  fmt::print("{:>12} {:>4} {:>4} {:>7} {:>9} {:>7} {:>6} {:>7} {:>8} {:>6} {:>7} {:>8} {:>6}\n", "shape", "p", "g",
-             "norm", "step us", "GB/s", "copy", "norm us", "sweep us", "read", "fin us", "apply us", "copy");
+  fmt::print("{:>12} {:>4} {:>4} {:>10} {:>10} {:>7} {:>6}  {}\n", "shape", "p", "g", "variant", "step us", "GB/s",
+             "copy", "launches, us");
   json report = {{"device", machine.device.name},
                  {"copy_gb_s", machine.copy},
                  {"copy_node_gb_s", machine.copy_node},
@@ -261,7 +311,10 @@ int run(int argc, char** argv) {
                  {"l2_bytes", machine.device.l2CacheSize},
                  {"replays", replays},
                  {"storage", storage}};
-  for (const Job& job : jobs(quick)) report["steps"].push_back(measure(job, machine, options.storage, replays));
+  for (const Job& job : jobs(quick)) {
+    if ((only.empty() || only == job.variant) && (shape.empty() || shape == job.name))
+      report["steps"].push_back(measure(job, machine, options.storage, replays));
+  }
   if (!out.empty()) {
     std::ofstream file(out);
     file << report.dump(2) << '\n';

@@ -58,6 +58,7 @@ struct Case {
   Regime regime = Regime::plain;
   int steps = 2;
   uint64_t schedule = 0;
+  float multiplier = 1.0f;  // of the gradient
 };
 
 GroupOptions with(Storage storage, int block = 256) {
@@ -104,12 +105,17 @@ std::string record_difference(const Optimizer& host, const Optimizer& device) {
   if (a.nonfinite != b.nonfinite) return "nonfinite";
   if (a.step != b.step || a.skipped != b.skipped) return "step";
   if (!equal_or_nan(a.parameter_rms, b.parameter_rms)) return "parameter_rms";
-  for (const std::string& found : {bits_differ("row", a.row, b.row), bits_differ("col", a.col, b.col),
-                                   bits_differ("second_moment", a.second_moment, b.second_moment)})
+  for (const std::string& found :
+       {bits_differ("row", a.row, b.row), bits_differ("col", a.col, b.col),
+        bits_differ("second_moment", a.second_moment, b.second_moment), bits_differ("momentum", a.momentum, b.momentum),
+        bits_differ("confidence_row", a.confidence_row, b.confidence_row),
+        bits_differ("confidence_col", a.confidence_col, b.confidence_col)})
     if (!found.empty()) return found;
   if (!equal_or_nan(a.update_rms, b.update_rms)) return "update_rms";
   if (!equal_or_nan(a.clip, b.clip) || !equal_or_nan(a.step_size, b.step_size)) return "step_size";
   if (!equal_or_nan(double(a.keep), double(b.keep))) return "keep";
+  if (!equal_or_nan(a.bias, b.bias)) return "bias";
+  if (!equal_or_nan(a.update_norm, b.update_norm) || !equal_or_nan(a.limiter, b.limiter)) return "limiter";
   return "";
 }
 // Empty when both are in the same state.
@@ -135,6 +141,8 @@ std::string compare(const Case& c) {
   device_config.backend = Backend::emulator;
   device_config.schedule_seed = c.schedule;
   Optimizer host({spec}, {c.options}, host_config), device({spec}, {c.options}, device_config);
+  host.set_gradient_multiplier(c.multiplier);
+  device.set_gradient_multiplier(c.multiplier);
   std::mt19937_64 random(uint64_t(size) * 31 + c.shape.size());
   Data parameter(size, c.parameter), gradient(size, c.gradient);
   for (int64_t i = 0; i < size; ++i) parameter.set(i, 0.25f * sample(random, Regime::plain));
@@ -165,8 +173,12 @@ std::string name(const Case& c) {
   std::string text = "shape";
   for (const int64_t extent : c.shape) text += " " + std::to_string(extent);
   return text + ", types " + std::to_string(int(c.parameter)) + std::to_string(int(c.gradient)) + ", storage " +
-         std::to_string(int(c.options.storage)) + ", policy " + std::to_string(int(c.options.nonfinite)) + ", regime " +
-         std::to_string(int(c.regime)) + ", schedule " + std::to_string(c.schedule);
+         std::to_string(int(c.options.storage)) + " " + std::to_string(int(c.options.rounding)) + ", momentum " +
+         (c.options.beta1 ? c.options.momentum_of == MomentumOf::update ? "of update " : "of gradient " : "none ") +
+         std::to_string(int(c.options.momentum_storage)) + " " + std::to_string(int(c.options.momentum_rounding)) +
+         (c.options.beta3 ? ", CAME" : "") + (c.options.limiter_margin ? ", limited" : "") + ", policy " +
+         std::to_string(int(c.options.nonfinite)) + ", regime " + std::to_string(int(c.regime)) + ", schedule " +
+         std::to_string(c.schedule);
 }
 
 void expect_same(const Case& c) { EXPECT_EQ(compare(c), "") << name(c); }
@@ -242,6 +254,69 @@ TEST(EmulatorEngine, AgreesForEveryOption) {
     }
 }
 
+// Momentum in every form, CAME and the limiter, over the storages and roundings that they can have.
+TEST(EmulatorEngine, AgreesWithMomentumConfidenceAndLimiter) {
+  constexpr Storage kMomentum[] = {Storage::uf4, Storage::uf8, Storage::bf16, Storage::fp32};
+  constexpr Rounding kRoundings[] = {Rounding::nearest, Rounding::stochastic, Rounding::dither};
+  const Shape shapes[] = {{33, 48}, {2, 9, 65}, {300}, {5, 4096}, {12, 2100}, {3, 5, 7}, {130, 31}};
+  int turn = 0;
+  for (const Shape& shape : shapes) {
+    for (const auto& [of, came] : {std::pair(MomentumOf::gradient, false), std::pair(MomentumOf::update, false),
+                                   std::pair(MomentumOf::update, true)}) {
+      for (const bool limited : {false, true}) {
+        for (int repeat = 0; repeat < 3; ++repeat, ++turn) {
+          Case c{shape, with(turn % 2 == 0 ? Storage::al16 : kStorages[turn / 2 % 3], 64 << (turn % 6))};
+          c.options.rounding = kRoundings[turn / 2 % 3];
+          c.options.beta1 = 0.9;
+          c.options.momentum_of = of;
+          if (came) c.options.beta3 = 0.99;
+          if (limited) c.options.limiter_margin = 0.01;
+          c.options.momentum_storage = kMomentum[turn / 3 % 4];
+          c.options.momentum_rounding = kRoundings[turn % 3];
+          if (c.options.momentum_storage == Storage::bf16 && turn % 3 == 2)
+            c.options.momentum_rounding = Rounding::nearest;
+          c.options.momentum_block = turn % 5 == 0 ? 0 : 64 << (turn % 6);
+          c.options.parameter_rounding = turn % 2 == 0 ? Rounding::stochastic : Rounding::nearest;
+          c.options.seed = turn;
+          c.options.weight_decay = 0.01;
+          c.options.relative_step = turn % 4 == 1;
+          if (turn % 4 == 2) c.options.beta2 = 0.99;
+          c.options.nonfinite = kPolicies[turn / 2 % 3];
+          c.options.parameter_norm = turn % 3 == 1 ? ParameterNorm::carried : ParameterNorm::fresh;
+          if (turn % 7 == 6 && !came) c.options.factored = false;
+          c.parameter = kTypes[turn % 3];
+          c.gradient = kTypes[turn / 3 % 3];
+          c.regime = turn % 3 == 2 ? Regime::wild : Regime::plain;
+          c.multiplier = turn % 4 == 3 ? 0.37f : 1.0f;
+          c.steps = 3;
+          c.schedule = uint64_t(turn);
+          expect_same(c);
+        }
+      }
+    }
+  }
+}
+
+// Codes that are rounded at random, and parameters.
+TEST(EmulatorEngine, AgreesForEveryRounding) {
+  uint64_t schedule = 0;
+  for (const Storage storage : {Storage::al8, Storage::log_u8, Storage::linear_u8, Storage::al16}) {
+    for (const Rounding rounding : {Rounding::nearest, Rounding::stochastic, Rounding::dither}) {
+      if (storage == Storage::linear_u8 && rounding == Rounding::dither) continue;
+      for (const Shape& shape : {Shape{70, 90}, Shape{3, 20, 30}, Shape{4100}}) {
+        Case c{shape, with(storage, 64 << (schedule % 6)), kTypes[schedule % 3], kTypes[schedule / 3 % 3]};
+        c.options.rounding = rounding;
+        c.options.parameter_rounding = Rounding::stochastic;
+        c.options.seed = 7;
+        c.multiplier = 0.5f;
+        c.steps = 3;
+        c.schedule = schedule++;
+        expect_same(c);
+      }
+    }
+  }
+}
+
 // Rows in segments with a ragged end, on a device with little shared memory.
 TEST(EmulatorEngine, AgreesInSegmentsOfRows) {
   for (const int64_t cols : {1025, 3000, 4100}) {
@@ -296,6 +371,47 @@ TEST(EmulatorEngine, AgreesInChunksOfSlices) {
       device->read(ArenaKind::state, 0, device_state, nullptr);
       EXPECT_EQ(bits_differ("state", state, device_state), "") << "policy " << int(policy) << " step " << step;
       EXPECT_EQ(parameter.difference(device_parameter), -1) << "policy " << int(policy) << " step " << step;
+    }
+  }
+}
+
+// A step of many tensors has the bits of their steps one by one (which are the twin's).
+TEST(EmulatorEngine, TakesManyTensorsInWaves) {
+  std::vector<TensorSpec> specs;
+  const Shape shapes[] = {{20, 30}, {64}, {2, 4, 6}, {9, 1100}, {4100}, {33, 7}};
+  for (int i = 0; i < 24; ++i)
+    specs.push_back({"t" + std::to_string(i), shapes[i % 6], kTypes[i / 6 % 3], kTypes[i / 3 % 3], i % 4});
+  std::vector<GroupOptions> groups(4, with(Storage::al8, 64));
+  groups[0].parameter_norm = ParameterNorm::carried;
+  groups[1].beta1 = 0.9;
+  groups[2].beta1 = 0.9, groups[2].momentum_of = MomentumOf::update, groups[2].limiter_margin = 0.01;
+  groups[3].beta1 = 0.9, groups[3].momentum_of = MomentumOf::update, groups[3].beta3 = 0.99;
+  for (const uint64_t schedule : {0, 2, 4, 9}) {
+    OptimizerConfig device_config;
+    device_config.backend = Backend::emulator;
+    device_config.schedule_seed = schedule;
+    Optimizer host(specs, groups, {}), device(specs, groups, device_config);
+    std::mt19937_64 random(schedule);
+    std::vector<Data> p, q, g;
+    for (const TensorSpec& spec : specs) {
+      int64_t size = 1;
+      for (const int64_t extent : spec.shape) size *= extent;
+      p.emplace_back(size, spec.parameter);
+      g.emplace_back(size, spec.gradient);
+      for (int64_t i = 0; i < size; ++i)
+        p.back().set(i, sample(random, Regime::plain)), g.back().set(i, sample(random, Regime::plain));
+    }
+    q = p;
+    for (int step = 0; step < 3; ++step) {
+      std::vector<TensorPointers> to_host, to_device;
+      for (size_t i = 0; i < specs.size(); ++i) {
+        to_host.push_back({p[i].data(), g[i].data()});
+        to_device.push_back({q[i].data(), g[i].data()});
+      }
+      host.step(to_host);
+      device.step(to_device);
+      for (size_t i = 0; i < specs.size(); ++i)
+        EXPECT_EQ(p[i].difference(q[i]), -1) << "schedule " << schedule << " step " << step << " tensor " << i;
     }
   }
 }
