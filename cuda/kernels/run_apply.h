@@ -3,6 +3,7 @@
 #include "cuda/kernels/apply_momentum.cuh"
 #include "cuda/kernels/finish.cuh"
 #include "cuda/kernels/run.h"
+#include "cuda/kernels/settle.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 

@@ -1,0 +1,67 @@
+// Launches about norms alone: sums of squares of parameters, and what is added up from panels by one block.
+#pragma once
+#include "cuda/kernels/norm.cuh"
+
+namespace plumbline::PLUMBLINE_TARGET {
+
+// Before every step where nothing is carried: panel sums of the whole tensor.
+inline constexpr int kNormThreads = 256;
+PLUMBLINE_KERNEL(kNormThreads, 4)
+parameter_norm(const Launch launch) {
+  begin_grid();
+  const Task task = task_of(launch);
+  const TensorPlan& plan = task.plan;
+  const int warps = kNormThreads / kWarp;
+  const int64_t count = int64_t(plan.rows) * plan.panels, step = int64_t(task.blocks) * warps;
+  const int64_t warp = int64_t(task.block) * warps + thread_index() / kWarp;
+  for (int64_t slice = 0; slice < plan.slices; ++slice) {
+    // carry the round robin over slices, so that small ones spread over all warps too
+    const int64_t start = (warp + step - slice * count % step) % step;
+    panel_sums_of_any_type(task, slice, 0, count, start, step);
+  }
+}
+
+// One block that adds up what is left in panels.
+inline constexpr int kSettleThreads = 512;
+struct SettleShared {
+  TreeScratch tree;
+  double level[48];
+};
+// T over panels, rows and slices; valid in thread 0.
+PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShared& shared) {
+  const TensorPlan& plan = task.plan;
+  for (int64_t slice = 0; slice < plan.slices; ++slice) {
+    const double sum = PanelTree(task, offset, slice, 0, plan.rows).sum(shared.tree);
+    if (thread_index() == 0) push_level(shared.level, slice, sum);
+  }
+  return thread_index() == 0 ? fold_levels(shared.level, plan.slices) : 0.0;
+}
+
+// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once, for a
+// reader of the state.
+PLUMBLINE_KERNEL(kSettleThreads, 1)
+settle_norm(const Launch launch) {
+  PLUMBLINE_SHARED(SettleShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
+  uint32_t* const pending = scratch_at<uint32_t>(task, task.plan.norm_pending);
+  if (*pending == 0) return;
+  const double sum = tensor_sum(task, task.plan.parameter_sums, shared);
+  if (thread_index() != 0) return;
+  core::at<core::TensorClock>(task.state, task.plan.clock)->parameter_sum = sum;
+  *pending = 0;
+}
+
+// The limiter's norm of momentum of the update, and the step that follows from it.
+PLUMBLINE_KERNEL(kSettleThreads, 1)
+limit_momentum(const Launch launch) {
+  PLUMBLINE_SHARED(SettleShared, shared);
+  begin_grid();
+  const Task task = task_of(launch);
+  core::StepScalars& scalars = *scalars_of(task);
+  if (scalars.skipped) return;
+  const double sum = tensor_sum(task, task.plan.momentum_sums, shared);
+  if (thread_index() == 0) core::finish_limit(task.plan.hyper, core::sqrt(sum), scalars);
+}
+
+}  // namespace plumbline::PLUMBLINE_TARGET
