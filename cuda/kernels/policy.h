@@ -1,5 +1,6 @@
 // Tuning of launches. None of it can change a bit of the results.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,5 +29,10 @@ struct SweepForms {
 };
 inline constexpr size_t kLargeShared = 200 * 1024;  // what the forms beside `narrow` need
 inline constexpr int kNarrowColumns = 1024, kWidestColumns = 16384;
+
+// Blocks of a kernel that takes item after item.
+inline int64_t looping_blocks(const DeviceLimits& limits, int per_multiprocessor, int64_t items) {
+  return std::clamp<int64_t>(int64_t(limits.multiprocessors) * per_multiprocessor, 1, items);
+}
 
 }  // namespace plumbline
