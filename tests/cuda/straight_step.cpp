@@ -173,9 +173,11 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
       a.row = part(slots_[int(row_slot)].values(), k * m, m);
       a.col = part(slots_[int(col_slot)].values(), k * n, n);
       std::vector<float> weighted;
+      weighted.reserve(size_t(plan_.slice));
       for (float v : part(y, k * plan_.slice, plan_.slice)) weighted.push_back(core::square(v));
       update_averages(part(squares, k * plan_.slice, plan_.slice), weighted, m, n, weights, a);
       std::vector<double> terms;
+      terms.reserve(size_t(n));
       for (int j = 0; j < n; ++j) terms.push_back(core::norm_term(a.weighted[size_t(j)], a.col[size_t(j)]));
       f.mean.push_back(mean_of(a.row));
       f.norm.push_back(core::slice_update_sum(f.mean.back(), tree(terms)));
@@ -185,6 +187,7 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
     return f;
   };
   std::vector<float> squares;
+  squares.reserve(g.size());
   for (float v : g) squares.push_back(core::square(v));
   Factored f = factored(SlotKind::row, SlotKind::col, squares, x, s_.weights);
   row = f.row;

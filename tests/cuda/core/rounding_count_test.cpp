@@ -5,7 +5,10 @@
 
 #include "cuda/api/optimizer.h"
 #include "cuda/core/codec.h"
+#include "cuda/core/momentum.h"
+#include "cuda/core/projection.h"
 #include "cuda/core/step.h"
+#include "cuda/core/uniform.h"
 #include "tests/cuda/counted.h"
 #include "tests/cuda/straight_line.h"
 
@@ -124,6 +127,35 @@ TEST(Counts, SquaresOfSixteenBitGradientsAreExact) {
       ASSERT_LE(std::fabs(double(core::square(x)) - double(x) * double(x)), 0x1p-150) << bits;
     }
   }
+}
+
+TEST(Counts, MomentumAndWhatFollowsIt) {
+  GroupOptions options;
+  options.beta1 = 0.9;
+  options.momentum_of = MomentumOf::update;
+  options.beta3 = 0.99;
+  const Arithmetic a = Optimizer({{"w", {8, 16}, Type::float32, Type::float32, 0}}, {options}, {}).arithmetic(0);
+  const Counted b1(0.9), c1(1.0 - 0.9);
+  EXPECT_EQ(a.momentum_new, core::momentum(elsewhere(0.2f), exact(0.3f), b1, c1).roundings);
+  EXPECT_EQ(a.momentum_old, core::momentum(exact(0.2f), exact(0.3f), b1, elsewhere(0.1f)).roundings);
+  EXPECT_EQ(a.clipped_update, core::clipped_update(exact(0.3f), exact(0.7f), exact(0.9f)).roundings);
+  EXPECT_EQ(a.uniform_encode,
+            core::unrounded_uniform(exact(0.3f), core::uniform_factor(exact(7.0f), exact(0.7f))).roundings);
+  EXPECT_EQ(a.uniform_decode, core::decode_uniform(exact(3.0f), exact(7.0f), exact(0.7f)).roundings);
+}
+
+TEST(Counts, OfTheLowRankUpdate) {
+  GroupOptions options;
+  options.projection_rank = 4;
+  const auto described = [&] {
+    return Optimizer({{"w", {8, 16}, Type::float32, Type::bfloat16, 0}}, {options}, {}).arithmetic(0);
+  };
+  EXPECT_EQ(described().low_rank_update, core::low_rank_update(exact(0.3f), exact(0.2f), exact(0.01f)).roundings);
+  EXPECT_EQ(described().square, 1);
+  options.projection_factored = true;
+  const Counted inverse(0.123456789);
+  EXPECT_EQ(described().low_rank_update,
+            core::low_rank_factored_update(exact(0.3f), exact(0.2f), exact(0.4f), inverse, exact(0.01f)).roundings);
 }
 
 TEST(Counts, Decoding) {
