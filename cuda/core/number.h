@@ -75,8 +75,9 @@ PLUMBLINE_HD void narrow_stochastic(float x, uint32_t random, f16& out) {
   const uint32_t u = to_bits(x), magnitude = u & 0x7fffffffu, sign = (u >> 16) & 0x8000u;
   // 13 bits are cut off a normal number
   const uint32_t normal = (magnitude - (112u << 23) + (random >> 3)) >> 13;
-  // a subnormal is the 24-bit significand in units of 2^-24: shifted right by 126 - exponent, 14 and more
-  const uint32_t exponent = magnitude >> 23, cut = exponent >= 64u ? 126u - exponent : 62u;
+  // a subnormal is the 24-bit significand in units of 2^-24: shifted right by 126 - exponent, 14 and more; by 62, which
+  // leaves nothing, where it is far below and where the number is none
+  const uint32_t exponent = magnitude >> 23, cut = exponent - 64u < 63u ? 126u - exponent : 62u;
   const uint64_t significand = uint64_t((magnitude & 0x007fffffu) | 0x00800000u) << 16;  // 16 bits more to compare
   const uint32_t small = uint32_t(((significand >> cut) + random) >> 16);
   uint32_t bits = select(magnitude < 0x38800000u, small, normal);
