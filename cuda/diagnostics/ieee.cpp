@@ -283,9 +283,6 @@ FlushToZero detect_flush(Operation operation, bool wide, Backend backend, int de
       to = {normal, least, 0};
       break;
     case Operation::multiply:
-      from = {small, f.bits_of(false, f.bias() + 30, 0), 0};
-      to = {f.bits_of(false, 1, 0), half, 0};
-      break;
     case Operation::fused:
       from = {small, f.bits_of(false, f.bias() + 30, 0), 0};
       to = {f.bits_of(false, 1, 0), half, 0};

@@ -15,6 +15,7 @@ struct Level {
 };
 std::vector<Level> levels() {
   std::vector<Level> list;
+  list.reserve(32 + 23 + 2);
   for (int bit = 0; bit < 32; ++bit) list.push_back({Kind::flip, bit});
   for (int k = 1; k <= 23; ++k) list.push_back({Kind::relative, k});
   list.push_back({Kind::stuck, 0});

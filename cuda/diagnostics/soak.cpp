@@ -117,7 +117,7 @@ class Soak {
         return engine.exchange(pattern, next_of(pattern));
       case Phase::cache: {
         if (inject) engine.flip(std::min(engine.memory_bytes(), plan_.cache_bytes) / 3, 1);
-        const PieceResult result = engine.reread(pattern, plan_.cache_bytes, kCacheTimes);
+        PieceResult result = engine.reread(pattern, plan_.cache_bytes, kCacheTimes);
         if (inject) engine.flip(std::min(engine.memory_bytes(), plan_.cache_bytes) / 3, 1);
         return result;
       }
