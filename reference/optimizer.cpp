@@ -25,23 +25,50 @@ void check_shape(const char* what, const Tensor& x, const Shape& expected) {
 void clear(StepRecord& record) {
   StepRecord fresh;
   fresh.keep_gradient = record.keep_gradient;
-  for (auto member :
-       {&StepRecord::row, &StepRecord::col, &StepRecord::second_moment, &StepRecord::gradient, &StepRecord::update}) {
+  for (auto member : StepRecord::tensors()) {
     fresh.*member = std::move(record.*member);
     (fresh.*member).shape.clear();
   }
-  fresh.row_mean = std::move(record.row_mean);
+  for (auto member : StepRecord::vectors()) fresh.*member = std::move(record.*member);
   record = std::move(fresh);
 }
 
 void drop_unwritten(StepRecord& record) {
-  for (auto member :
-       {&StepRecord::row, &StepRecord::col, &StepRecord::second_moment, &StepRecord::gradient, &StepRecord::update})
+  for (auto member : StepRecord::tensors())
     if ((record.*member).shape.empty()) (record.*member).data.resize(0);
   if (record.row.shape.empty()) record.row_mean.resize(0);
+  if (record.confidence_row.shape.empty()) record.confidence_mean.resize(0);
+  if (record.low_rank_row.shape.empty()) record.low_rank_mean.resize(0);
 }
 
 }  // namespace
+
+const std::array<Tensor StepRecord::*, StepRecord::kTensors>& StepRecord::tensors() {
+  using R = StepRecord;
+  static constexpr std::array<Tensor R::*, kTensors> all{&R::row,
+                                                         &R::col,
+                                                         &R::second_moment,
+                                                         &R::gradient,
+                                                         &R::momentum,
+                                                         &R::update,
+                                                         &R::confidence_row,
+                                                         &R::confidence_col,
+                                                         &R::guided,
+                                                         &R::low_rank_gradient,
+                                                         &R::low_rank_momentum,
+                                                         &R::low_rank_second_moment,
+                                                         &R::low_rank_row,
+                                                         &R::low_rank_col,
+                                                         &R::normalised,
+                                                         &R::channel_scale};
+  return all;
+}
+
+const std::array<Vector StepRecord::*, StepRecord::kVectors>& StepRecord::vectors() {
+  using R = StepRecord;
+  static constexpr std::array<Vector R::*, kVectors> all{&R::row_mean, &R::confidence_mean, &R::low_rank_mean};
+  return all;
+}
 
 Optimizer::Optimizer(Shape shape, std::vector<std::unique_ptr<Transform>> chain)
     : shape_(std::move(shape)), chain_(std::move(chain)) {}

@@ -2,6 +2,7 @@
 // these into bounds and compares them with what a subject shows. Fields that no transform of the chain computes stay as
 // they are here.
 #pragma once
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -18,7 +19,7 @@ struct StepRecord {
   double old_weight = kNone;     // 1 - w_t, evaluated without cancellation
   double parameter_rms = kNone;  // RMS(p) before the step
   double rho = kNone;            // rho_t
-  double step_size = kNone;      // alpha_t
+  double step_size = kNone;      // alpha_t, without bias correction
   double keep = 1;               // 1 - weight_decay * k
   Tensor row;                    // (slices, m): R after the step
   Tensor col;                    // (slices, n): C
@@ -26,9 +27,28 @@ struct StepRecord {
   Tensor second_moment;          // full path: V
   bool keep_gradient = true;     // set by the caller: false leaves `gradient` empty and saves a copy
   Tensor gradient;               // g as the statistics saw it (policy and sign applied)
-  Tensor update;                 // u = x / sqrt(V^) before the clip
+  Tensor momentum;               // M before storage
+  Tensor update;                 // u = x / sqrt(V^) before the clip; projected: s (.) g
   double update_rms = kNone;     // RMS(u)
   double clip = 1;               // max(1, RMS(u)/d)
+  Tensor confidence_row;         // (slices, m): row averages of (u - M)^2
+  Tensor confidence_col;         // (slices, n)
+  Vector confidence_mean;        // (slices): mean of the row averages
+  Tensor guided;                 // M / sqrt(S^)
+  double update_norm = kNone;    // nu, before the limiter
+  double limiter = 1;            // l
+  double bias = 1;               // sqrt(1 - W_t)/(1 - beta1^t)
+  Tensor low_rank_gradient;      // G_low
+  Tensor low_rank_momentum;      // of G_low, before storage
+  Tensor low_rank_second_moment;
+  Tensor low_rank_row, low_rank_col;
+  Vector low_rank_mean;  // (1): mean of low_rank_row
+  Tensor normalised;     // N_low
+  Tensor channel_scale;  // s per channel, or (1) for the tensor
+
+  static constexpr int kTensors = 16, kVectors = 3;
+  static const std::array<Tensor StepRecord::*, kTensors>& tensors();
+  static const std::array<Vector StepRecord::*, kVectors>& vectors();
 };
 
 }  // namespace plumbline::reference

@@ -1,11 +1,16 @@
-// The production optimizer's own rule, as mathematics: statistics with eps1 injection and no other floor; clip; RMS(p)
-// before the decay; p <- p (1 - lambda k); p <- p - alpha u.
+// The production optimizer's own rule, as mathematics: statistics with eps1 injection and no other floor; numerator g
+// or a momentum of it; clip; momentum of the update, with confidence or without; limiter; RMS(p) before the decay; p <-
+// p (1
+// - lambda k); p <- p - alpha u. With a projection, the statistics are those of the projected gradient, and the update
+// is the gradient scaled per channel.
 #pragma once
 #include <cstdint>
 #include <optional>
 
 #include "reference/optimizer.h"
 #include "reference/options.h"
+#include "reference/transforms/low_rank.h"
+#include "reference/transforms/momentum.h"
 #include "reference/transforms/nonfinite.h"
 #include "reference/transforms/weight_decay.h"
 
@@ -13,6 +18,8 @@ namespace plumbline::reference {
 
 // |g| from here on falls under the non-finite policy: in float32, sums of squares would overflow.
 inline constexpr double kGradientLimit = 0x1p50;
+
+enum class MomentumOf : uint8_t { gradient, update };
 
 struct PlumblineOptions {
   double lr = 1e-2;                                    // step size rho, or its cap when relative
@@ -25,9 +32,22 @@ struct PlumblineOptions {
   double clip = 1;                                     // d in u / max(1, RMS(u)/d); 0: off
   double weight_decay = 0;                             // lambda
   DecayScale weight_decay_by = DecayScale::step_size;  // or lr
-  bool maximize = false;                               // g is negated
+  bool maximize = false;                               // p <- p + alpha u
   bool factored = true;                                // false: a full second moment also for matrices
   Nonfinite nonfinite = Nonfinite::zero;
+  std::optional<double> beta1{};                  // of the momentum; none: off
+  MomentumOf momentum_of = MomentumOf::gradient;  // numerator M of g, or M of the clipped update
+  std::optional<double> beta3{};                  // of the confidence; none: off
+  double eps_came = 1e-8;                         // added to (u - M)^2 inside its averages
+  std::optional<double> limiter_margin{};         // gamma; none: off
+  int64_t projection_rank = 0;                    // r; 0: off
+  int64_t projection_refresh = 200;               // steps between projections
+  ScaleType projection_scale_by = ScaleType::channel;
+  double projection_scale = 1;         // its square root multiplies the update
+  bool projection_scale_first = true;  // before clip and limiter, else after the limiter
+  double projection_eps = 1e-6;        // added to the root of the low-rank second moment
+  bool projection_factored = false;    // of the low-rank second moment
+  int64_t projection_seed = 0;
   bool operator==(const PlumblineOptions&) const = default;
 };
 
@@ -36,8 +56,17 @@ struct OptionTable<PlumblineOptions> {
   static std::span<const OptionField<PlumblineOptions>> fields();
 };
 
-// Throws std::invalid_argument for an option out of range or an empty tensor. State: row (slices, m) and col (slices,
-// n) of tensors with two axes or more when factored, else second_moment (shape of the tensor).
-Optimizer make_plumbline(const PlumblineOptions& options, Shape shape);
+// Which statistics a tensor has.
+enum class Path : uint8_t { factored, full, projected };
+Path path_of(const PlumblineOptions& options, const Shape& shape);
+
+// Throws std::invalid_argument for an option out of range or options that exclude each other.
+void check_options(const PlumblineOptions& options);
+
+// Throws as check_options, and for an empty tensor. State: row (slices, m) and col (slices, n) of the factored path,
+// second_moment (shape of the tensor) of the full one, low_rank slots of the projected one; momentum (shape of the
+// tensor); confidence; previous_norm. `store` is what the subject's storage makes of a momentum: every stage after it
+// reads that.
+Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, MomentumStore store = {});
 
 }  // namespace plumbline::reference

@@ -1,9 +1,11 @@
 #include "reference/transforms/confidence.h"
 
+#include <utility>
+
 namespace plumbline::reference {
 
 Confidence::Confidence(const Shape& shape, FactorAxes axes, const ConfidenceOptions& o)
-    : momentum_(shape, o.beta1),
+    : momentum_(shape, o.beta1, o.store),
       instability_(shape, axes,
                    {.schedule = DecaySchedule::fixed(o.beta3),
                     .eps1 = o.eps2,
@@ -17,11 +19,16 @@ void Confidence::apply(Step& step) {
   residual_.data -= step.update().data;
 
   // The averages are those of a factored second moment whose gradient is u - M.
-  Step inner(step.t, step.parameter, residual_, nullptr);
+  Step inner(step.t, step.parameter, residual_, step.record ? &record_ : nullptr);
   instability_.apply(inner);
   inner.set_update(step.update());
   divide_.apply(inner);
-  step.set_update(inner.update());
+  if (!step.record) return step.set_update(inner.update());
+  std::swap(step.record->confidence_row, record_.row);
+  std::swap(step.record->confidence_col, record_.col);
+  std::swap(step.record->confidence_mean, record_.row_mean);
+  std::swap(step.record->guided, record_.update);
+  step.set_update(step.record->guided);
 }
 
 Tensor* Confidence::state(Slot slot) {

@@ -16,6 +16,7 @@ struct ConfidenceOptions {
   double eps2 = 1e-16;          // added to the squares of u - M
   double normalizer_floor = 0;  // of mean_i of the row averages
   double factor_floor = 0;      // of the row and column averages, at use
+  MomentumStore store{};        // what is kept of M; none: M
 };
 
 class Confidence final : public Transform {
@@ -33,7 +34,8 @@ class Confidence final : public Transform {
   Momentum momentum_;
   FactoredMoment instability_;
   Precondition divide_;
-  Tensor residual_;  // u - M
+  Tensor residual_;    // u - M
+  StepRecord record_;  // of the averages, where somebody asks
 };
 
 }  // namespace plumbline::reference

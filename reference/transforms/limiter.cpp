@@ -19,7 +19,13 @@ double Limiter::limit(int64_t t, double norm) {
 void Limiter::apply(Step& step) {
   const double update_rms = step.update_rms();
   step.rms_before_limiter = update_rms;
-  step.scale /= limit(step.t, update_rms * std::sqrt(static_cast<double>(step.update().size())));
+  const double norm = update_rms * std::sqrt(static_cast<double>(step.update().size()));
+  const double limiter = limit(step.t, norm);
+  step.scale /= limiter;
+  if (step.record) {
+    step.record->update_norm = norm;
+    step.record->limiter = limiter;
+  }
 }
 
 }  // namespace plumbline::reference

@@ -18,28 +18,47 @@ LowRank::LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> 
 void LowRank::run(Step& step) {
   projection_.refresh(step.t, *step.gradient);
   projection_.project(*step.gradient, gradient_);
-  Step low(step.t, step.parameter, gradient_, nullptr);
+  Step low(step.t, step.parameter, gradient_, step.record ? &record_ : nullptr);
   for (const auto& transform : chain_) transform->apply(low);
   normalised_.data = low.scale * low.update().data;
+  if (!step.record) return;
+  StepRecord& record = *step.record;
+  record.weight = record_.weight;
+  record.old_weight = record_.old_weight;
+  copy_to(record.low_rank_gradient, gradient_);
+  copy_to(record.normalised, normalised_);
+  std::swap(record.low_rank_momentum, record_.momentum);
+  std::swap(record.low_rank_second_moment, record_.second_moment);
+  std::swap(record.low_rank_row, record_.row);
+  std::swap(record.low_rank_col, record_.col);
+  std::swap(record.low_rank_mean, record_.row_mean);
 }
 
-void LowRank::scale_channels(ScaleType type, const Tensor& x, Tensor& out) const {
-  shape_like(out, x.shape, x.size());
+void LowRank::channel_scale(ScaleType type, Tensor& scale) const {
   const auto norm = [](const Vector& v) { return std::sqrt(v.square().sum()); };
   if (type == ScaleType::tensor) {
-    out.data = x.data * (norm(normalised_.data) / (norm(gradient_.data) + kEps));
+    shape_like(scale, {1}, 1);
+    scale.data[0] = norm(normalised_.data) / (norm(gradient_.data) + kEps);
     return;
   }
   const ConstMatrixMap n = normalised_.matrix(0), g = gradient_.matrix(0);
   if (projection_.right()) {
-    const Vector s = n.square().rowwise().sum().sqrt() / (g.square().rowwise().sum().sqrt() + kEps);
-    MatrixMap(out.data.data(), s.size(), x.size() / s.size()) =
-        ConstMatrixMap(x.data.data(), s.size(), x.size() / s.size()).colwise() * s;
+    shape_like(scale, {n.rows()}, n.rows());
+    scale.data = n.square().rowwise().sum().sqrt() / (g.square().rowwise().sum().sqrt() + kEps);
   } else {
-    const Eigen::Array<double, 1, Eigen::Dynamic> s =
-        n.square().colwise().sum().sqrt() / (g.square().colwise().sum().sqrt() + kEps);
-    MatrixMap(out.data.data(), x.size() / s.size(), s.size()) =
-        ConstMatrixMap(x.data.data(), x.size() / s.size(), s.size()).rowwise() * s;
+    shape_like(scale, {n.cols()}, n.cols());
+    scale.data = (n.square().colwise().sum().sqrt() / (g.square().colwise().sum().sqrt() + kEps)).transpose().eval();
+  }
+}
+
+void LowRank::scale_channels(const Tensor& scale, const Tensor& x, Tensor& out) const {
+  shape_like(out, x.shape, x.size());
+  const int64_t channels = scale.size(), along = x.size() / channels;
+  if (projection_.right()) {
+    MatrixMap(out.data.data(), channels, along) = ConstMatrixMap(x.data.data(), channels, along).colwise() * scale.data;
+  } else {
+    MatrixMap(out.data.data(), along, channels) =
+        ConstMatrixMap(x.data.data(), along, channels).rowwise() * scale.data.transpose();
   }
 }
 

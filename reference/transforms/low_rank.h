@@ -19,8 +19,10 @@ class LowRank {
   LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain);
 
   void run(Step& step);  // fills the rest
+  // s: (rows) or (columns) of the gradient, or (1) for the tensor
+  void channel_scale(ScaleType type, Tensor& scale) const;
   // out = s (.) x, x of the gradient's shape
-  void scale_channels(ScaleType type, const Tensor& x, Tensor& out) const;
+  void scale_channels(const Tensor& scale, const Tensor& x, Tensor& out) const;
 
   const Projection& projection() const { return projection_; }
   const Tensor& gradient() const { return gradient_; }      // G_low
@@ -32,6 +34,7 @@ class LowRank {
   Projection projection_;
   std::vector<std::unique_ptr<Transform>> chain_;
   Tensor gradient_, normalised_;
+  StepRecord record_;  // of the chain, where somebody asks
 };
 
 }  // namespace plumbline::reference

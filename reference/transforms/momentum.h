@@ -1,13 +1,20 @@
 // M <- beta1 M + (1 - beta1) x, of the update so far: the gradient at the head of a chain, the update further down; M
 // becomes the update                                          [Kingma & Ba 2015, alg. 1; Luo et al. 2023, alg. 2]
 #pragma once
+#include <functional>
+#include <utility>
+
 #include "reference/transform.h"
 
 namespace plumbline::reference {
 
+// Where momentum is its stored value: replaces M by what its storage keeps of it, before anything reads M.
+using MomentumStore = std::function<void(Tensor& momentum)>;
+
 class Momentum final : public Transform {
  public:
-  Momentum(const Shape& shape, double beta1) : beta1_(beta1), momentum_(shape) {}
+  Momentum(const Shape& shape, double beta1, MomentumStore store = {})
+      : beta1_(beta1), momentum_(shape), store_(std::move(store)) {}
   void apply(Step& step) override;
   Tensor* state(Slot slot) override { return slot == Slot::momentum ? &momentum_ : nullptr; }
   double beta1() const { return beta1_; }
@@ -16,6 +23,7 @@ class Momentum final : public Transform {
  private:
   double beta1_;
   Tensor momentum_;  // M
+  MomentumStore store_;
 };
 
 }  // namespace plumbline::reference

@@ -15,7 +15,8 @@ void ProjectedResidual::apply(Step& step) {
 
   low_rank_.projection().back(low_rank_.gradient(), update_);
   update_.data = g.data - update_.data;
-  low_rank_.scale_channels(ScaleType::channel, update_, residual_);
+  low_rank_.channel_scale(ScaleType::channel, scale_);
+  low_rank_.scale_channels(scale_, update_, residual_);
   const double limiter = limiter_.limit(step.t, std::sqrt(residual_.data.square().sum()));
 
   low_rank_.projection().back(low_rank_.normalised(), update_);

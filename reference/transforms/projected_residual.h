@@ -17,7 +17,7 @@ class ProjectedResidual final : public Transform {
  private:
   LowRank low_rank_;
   Limiter limiter_;
-  Tensor residual_, update_;
+  Tensor scale_, residual_, update_;
 };
 
 }  // namespace plumbline::reference

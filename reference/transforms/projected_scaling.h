@@ -12,8 +12,11 @@ class ProjectedScaling final : public Transform {
   ProjectedScaling(LowRank low_rank, ScaleType type) : low_rank_(std::move(low_rank)), type_(type) {}
   void apply(Step& step) override {
     low_rank_.run(step);
-    low_rank_.scale_channels(type_, *step.gradient, update_);
-    step.set_update(update_);
+    Tensor& scale = step.record ? step.record->channel_scale : scale_;
+    Tensor& update = step.record ? step.record->update : update_;
+    low_rank_.channel_scale(type_, scale);
+    low_rank_.scale_channels(scale, *step.gradient, update);
+    step.set_update(update);
   }
   Tensor* state(Slot slot) override { return low_rank_.state(slot); }
   const LowRank& low_rank() const { return low_rank_; }
@@ -22,7 +25,7 @@ class ProjectedScaling final : public Transform {
  private:
   LowRank low_rank_;
   ScaleType type_;
-  Tensor update_;
+  Tensor scale_, update_;  // where no record takes them
 };
 
 }  // namespace plumbline::reference

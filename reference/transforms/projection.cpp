@@ -22,8 +22,11 @@ Projection::Projection(const Shape& shape, ProjectionOptions options) : options_
 Shape Projection::low_shape() const { return right() ? Shape{rows_, options_.rank} : Shape{options_.rank, cols_}; }
 
 void Projection::refresh(int64_t t, const Tensor& gradient) {
-  if (!options_.source || (t - 1) % options_.refresh_every != 0) return;
-  options_.source(as_matrix(gradient, rows_, cols_), (t - 1) / options_.refresh_every, projection_.matrix(0));
+  // Also where a run begins in the middle: the P that is in force then.
+  const int64_t count = (t - 1) / options_.refresh_every;
+  if (!options_.source || count == held_) return;
+  options_.source(as_matrix(gradient, rows_, cols_), count, projection_.matrix(0));
+  held_ = count;
 }
 
 void Projection::project(const Tensor& gradient, Tensor& low) const {

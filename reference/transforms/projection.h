@@ -40,6 +40,7 @@ class Projection {
   ProjectionOptions options_;
   int64_t rows_, cols_;
   Tensor projection_;  // P
+  int64_t held_ = -1;  // which refresh made it
 };
 
 }  // namespace plumbline::reference
