@@ -7,15 +7,16 @@
 #include <cstring>
 
 #include "harness/contracts/codes.h"
+#include "harness/contracts/rounded.h"
 #include "harness/data.h"
 #include "harness/error.h"
 #include "harness/ledger.h"
+#include "harness/options_acted.h"
 #include "harness/vacuity.h"
 
 namespace plumbline::harness {
 namespace {
 
-using reference::Slot;
 using reference::Tensor;
 
 class Stopwatch {
@@ -34,7 +35,8 @@ class Stopwatch {
 
 // What production stores as float32 is what the reference reads.
 Problem realize(Problem problem) {
-  problem.options.eps1 = double(float(problem.options.eps1));
+  for (double* x : {&problem.options.eps1, &problem.options.eps_came, &problem.options.projection_eps})
+    *x = double(float(*x));
   return problem;
 }
 
@@ -64,12 +66,19 @@ uint64_t differing_words(const Observation& a, const Observation& b) {
   scalar(a.parameter_rms, b.parameter_rms);
   scalar(a.update_rms, b.update_rms);
   scalar(a.clip, b.clip);
+  scalar(a.update_norm, b.update_norm);
+  scalar(a.limiter, b.limiter);
+  scalar(a.bias, b.bias);
+  scalar(a.previous_norm, b.previous_norm);
   scalar(a.step_size, b.step_size);
   scalar(a.keep, b.keep);
   const std::vector<float> none;
-  vector(a.row ? *a.row : none, b.row ? *b.row : none);
-  vector(a.col ? *a.col : none, b.col ? *b.col : none);
-  vector(a.second_moment ? *a.second_moment : none, b.second_moment ? *b.second_moment : none);
+  auto shown = [&](std::optional<std::vector<float>> Observation::*member) {
+    vector(a.*member ? *(a.*member) : none, b.*member ? *(b.*member) : none);
+  };
+  for (const SlotInfo& slot : slot_table()) shown(slot.observed);
+  shown(&Observation::low_rank_gradient);
+  shown(&Observation::channel_scale);
   differing += a.state.size() != b.state.size() || a.steps_taken != b.steps_taken;
   for (size_t i = 0; i < std::min(a.state.size(), b.state.size()); ++i) {
     vector(a.state[i].values, b.state[i].values);
@@ -84,8 +93,14 @@ class CaseRun {
       : problem_(realize(problem)),
         options_(options),
         source_(problem_),
-        local_(reference::make_plumbline(problem_.options, problem_.shape)),
-        vacuity_(problem_) {
+        store_([this](Tensor& momentum) {
+          // another rule's momentum, where there is one, is its own
+          if (momentum_ && momentum_->values.size() == momentum.size()) momentum.data = momentum_->values.data;
+        }),
+        local_(reference::make_plumbline(problem_.options, problem_.shape, store_)),
+        vacuity_(problem_, store_),
+        acted_(problem_) {
+    judges_.reserve(kQuantities);
     for (int q = 0; q < kQuantities; ++q) judges_.emplace_back(static_cast<Quantity>(q));
     source_.initial_parameter(parameter_);
     ledger_.emplace(problem_, parameter_.values);
@@ -94,16 +109,19 @@ class CaseRun {
     arithmetic_ = session_->arithmetic();
     if (options_.twin) twin_ = options_.twin->start(problem_, parameter_.bytes);
     times_.subject += watch_.lap();
-    for (const Slot slot : {Slot::row, Slot::col, Slot::second_moment})
-      if (const Tensor* state = local_.state(slot))
-        (slot == Slot::row ? before_.row : slot == Slot::col ? before_.col : before_.second_moment) = *state;
+    for (const SlotInfo& slot : slot_table())
+      if (const Tensor* state = local_.state(slot.slot)) before_.slot[slot.slot].values = *state;
   }
 
   void run() {
     for (int64_t step = 1; step <= problem_.steps; ++step) take_step(step);
-    for (size_t i = 0; i < previous_.state.size(); ++i)
-      if (previous_.state[i].storage != Storage::fp32)
-        vacuity_.observe_codes(previous_.state[i].slot, previous_.state[i].count, codes_[i]);
+    for (const SlotState& slot : previous_.state)
+      if (has_codes(slot.storage))
+        vacuity_.observe_codes(slot.slot, slot.count, std::min<int64_t>(slot.row_length(), slot.block),
+                               use_[slot.slot].codes);
+    for (const SlotInfo& slot : slot_table())
+      if (use_[slot.slot].moved_by_rounding > 0)
+        vacuity_.note(slot.momentum ? Feature::momentum_rounding : Feature::rounding);
   }
 
   void finish(CaseResult& out) const {
@@ -112,7 +130,9 @@ class CaseRun {
     // The first excess in time, then in the order of the computation, names the stage.
     const QuantityJudge* first = nullptr;
     for (const QuantityJudge& judge : judges_)
-      if (judge.broken() && (!first || judge.first_broken_step() < first->first_broken_step())) first = &judge;
+      if (judge.broken() && (!first || std::pair(judge.first_broken_step(), stage(judge)) <
+                                           std::pair(first->first_broken_step(), stage(*first))))
+        first = &judge;
     if (first) {
       const QuantityResult& r = first->result();
       out.verdict = Verdict::fail;
@@ -129,18 +149,33 @@ class CaseRun {
     }
     out.times = times_;
     out.drift = drift_;
-    describe_options(out);
+    acted_.describe(clock_ > 0, vacuity_, out);
   }
 
  private:
   QuantityJudge& judge(Quantity q) { return judges_[size_t(q)]; }
 
+  // The place of a quantity in the computation: its number, but a momentum of the update comes after the clip.
+  double stage(const QuantityJudge& j) const {
+    const Quantity q = j.result().quantity;
+    const bool momentum = q >= Quantity::momentum && q <= Quantity::momentum_stored;
+    return momentum && problem_.of_update()
+               ? double(Quantity::clip) + 0.1 * (1 + double(q) - double(Quantity::momentum))
+               : double(q);
+  }
+
   void take_step(int64_t step) {
     watch_.lap();
     source_.gradient(step, gradient_);
+    scale_gradient();
     times_.generate += watch_.lap();
+    session_->step(gradient_.bytes, observed_);
+    times_.subject += watch_.lap();
+    check_shown();
+    decode();
+    times_.compare += watch_.lap();
 
-    // The reference, from the subject's own state.
+    // The reference, from the subject's own state; after the momentum it goes on from what the subject stored.
     const int64_t t = clock_ + 1;
     local_.set_step_count(clock_);
     set_state(local_, before_);
@@ -148,29 +183,20 @@ class CaseRun {
     record_.skipped = false;
     local_.step(expected_, gradient_.values, &record_);
     times_.reference += watch_.lap();
-    if (!record_.skipped) derive_bounds(problem_, arithmetic_, before_, record_, parameter_.values, expected_, bounds_);
-    vacuity_.observe(t, before_, gradient_.values, record_, parameter_.values, expected_, bounds_);
-    note_options();
+    if (!record_.skipped)
+      derive_bounds(problem_, arithmetic_, before_, record_, momentum_, parameter_.values, expected_, bounds_);
+    vacuity_.observe({t, before_, gradient_.values, record_, parameter_.values, expected_, bounds_, momentum_state_});
+    acted_.note(record_);
     times_.contract += watch_.lap();
 
-    session_->step(gradient_.bytes, observed_);
-    times_.subject += watch_.lap();
     if (twin_) {
       twin_->step(gradient_.bytes, twin_observed_);
       judge(Quantity::twin_bits).element(step, 0, double(differing_words(observed_, twin_observed_)), 0, 0);
       times_.compare += watch_.lap();
     }
-
     judge(Quantity::clock).element(step, 0, double(observed_.steps_taken), double(record_.skipped ? clock_ : t), 0);
     if (observed_.nonfinite)
       judge(Quantity::nonfinite).element(step, 0, double(*observed_.nonfinite), double(record_.nonfinite), 0);
-    if (observed_.parameter.size() != parameter_.bytes.size())
-      throw std::runtime_error("the parameter changed its size");
-    decoded_.resize(observed_.state.size());
-    codes_.resize(observed_.state.size());
-    for (const SlotState& slot : observed_.state) check_kind(slot);
-    for (size_t i = 0; i < observed_.state.size(); ++i)
-      decode_slot(observed_.state[i], arithmetic_, slot_before(observed_.state[i].slot).shape, decoded_[i]);
     if (record_.skipped)
       judge_skipped(step);
     else
@@ -180,53 +206,118 @@ class CaseRun {
     times_.compare += watch_.lap();
   }
 
-  // State is kept as the case asks, not in a way that is easier to get right.
-  void check_kind(const SlotState& slot) const {
-    const Storage wanted = problem_.effective_storage();
-    if (slot.storage != wanted)
-      throw std::runtime_error(
-          fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted)));
-    if (wanted != Storage::fp32 && slot.block != problem_.block)
-      throw std::runtime_error(fmt::format("state in blocks of {}: expected blocks of {}", slot.block, problem_.block));
+  // The product of two float32, rounded once, is what every stage reads: no error of its own.
+  void scale_gradient() {
+    if (problem_.gradient_scale == 1) return;
+    for (double& g : gradient_.values.data) g = double(float(g * problem_.gradient_scale));
   }
+
+  // State is kept as the case asks, not in a way that is easier to get right, and all of it is shown.
+  void check_shown() const {
+    if (observed_.parameter.size() != parameter_.bytes.size())
+      throw std::runtime_error("the parameter changed its size");
+    for (const SlotInfo& slot : slot_table()) {
+      const bool wanted = before_.slot[slot.slot].values.size() > 0;
+      const auto shown = std::count_if(observed_.state.begin(), observed_.state.end(),
+                                       [&](const SlotState& s) { return s.slot == slot.slot; });
+      // Averages may be kept from view; what a later stage of the same step reads may not.
+      if (shown > (wanted ? 1 : 0) || (shown == 0 && wanted && slot.momentum))
+        throw std::runtime_error(
+            fmt::format("state of {} shown {} times: expected {}", slot.name, shown, wanted ? 1 : 0));
+    }
+    if (problem_.options.limiter_margin && !observed_.previous_norm)
+      throw std::runtime_error("the limiter's previous norm is not shown");
+    for (const SlotState& slot : observed_.state) {
+      const Keeping wanted = problem_.keeping(slot.slot);
+      if (slot.storage != wanted.storage)
+        throw std::runtime_error(
+            fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted.storage)));
+      if (has_codes(wanted.storage) && slot.block != wanted.block)
+        throw std::runtime_error(fmt::format("state in blocks of {}: expected blocks of {}", slot.block, wanted.block));
+      if (slot.rounding != wanted.rounding)
+        throw std::runtime_error(
+            fmt::format("state rounded {}: expected {}", to_string(slot.rounding), to_string(wanted.rounding)));
+      if (wanted.rounding != Rounding::nearest && int64_t(slot.writes) != observed_.steps_taken)
+        throw std::runtime_error(
+            fmt::format("state written {} times: expected {}", slot.writes, observed_.steps_taken));
+      if (info(slot.slot).momentum && has_codes(wanted.storage) && slot.row_length() != momentum_row())
+        throw std::runtime_error(
+            fmt::format("momentum in rows of {}: expected rows of {}", slot.row_length(), momentum_row()));
+    }
+  }
+
+  // Blocks of momentum never cross a row; the full path reads a matrix as one.
+  int64_t momentum_row() const {
+    const auto& shape = problem_.shape;
+    switch (problem_.path()) {
+      case reference::Path::factored:
+        return shape.back();
+      case reference::Path::projected:
+        return before_.slot[Slot::low_rank_momentum].values.shape.back();
+      default:
+        return shape.size() < 2 ? shape.back() : shape.back() * shape[shape.size() - 2];
+    }
+  }
+
+  void decode() {
+    decoded_.resize(observed_.state.size());
+    momentum_ = nullptr;
+    momentum_state_ = nullptr;
+    for (size_t i = 0; i < observed_.state.size(); ++i) {
+      const SlotState& slot = observed_.state[i];
+      decode_slot(slot, arithmetic_, before_.slot[slot.slot].values.shape, decoded_[i], seed());
+      if (!info(slot.slot).momentum) continue;
+      momentum_ = &decoded_[i];
+      momentum_state_ = &slot;
+    }
+  }
+  uint32_t seed() const { return uint32_t(problem_.seed); }
 
   void judge_stages(int64_t step) {
     auto scalar = [&](Quantity q, const auto& got, double expected, double bound) {
       if (got) judge(q).element(step, 0, double(*got), expected, bound);
     };
-    auto average = [&](Quantity q, const std::optional<std::vector<float>>& got, const Tensor& expected,
-                       const Tensor& bound) {
+    auto array = [&](Quantity q, const std::optional<std::vector<float>>& got, const Tensor& expected,
+                     const Tensor& bound) {
       if (!got || expected.size() == 0) return;
       const auto n = size_t(expected.size());
       judge(q).array(step, *got, {expected.data.data(), n}, {bound.data.data(), n});
     };
     if (!std::isnan(record_.parameter_rms))
       scalar(Quantity::parameter_rms, observed_.parameter_rms, record_.parameter_rms, bounds_.parameter_rms);
-    average(Quantity::row, observed_.row, record_.row, bounds_.row);
-    average(Quantity::col, observed_.col, record_.col, bounds_.col);
-    average(Quantity::second_moment, observed_.second_moment, record_.second_moment, bounds_.second_moment);
+    for (const SlotInfo& slot : slot_table())
+      array(slot.used, observed_.*slot.observed, record_.*slot.recorded, bounds_.slot[slot.slot]);
+    array(Quantity::low_rank_gradient, observed_.low_rank_gradient, record_.low_rank_gradient,
+          bounds_.low_rank_gradient);
+    array(Quantity::channel_scale, observed_.channel_scale, record_.channel_scale, bounds_.channel_scale);
     if (problem_.options.clip > 0) {
       scalar(Quantity::update_rms, observed_.update_rms, record_.update_rms, bounds_.update_rms);
       scalar(Quantity::clip, observed_.clip, record_.clip, bounds_.clip);
     }
+    if (problem_.options.limiter_margin) {
+      scalar(Quantity::update_norm, observed_.update_norm, record_.update_norm, bounds_.update_norm);
+      scalar(Quantity::limiter, observed_.limiter, record_.limiter, bounds_.limiter);
+      scalar(Quantity::previous_norm, observed_.previous_norm, record_.update_norm / record_.limiter,
+             bounds_.previous_norm);
+    }
+    if (problem_.options.beta1) scalar(Quantity::bias, observed_.bias, record_.bias, bounds_.bias);
     scalar(Quantity::step_size, observed_.step_size, record_.step_size, bounds_.step_size);
     scalar(Quantity::keep, observed_.keep, record_.keep, bounds_.keep);
     for (size_t i = 0; i < observed_.state.size(); ++i) {
-      const Slot slot = observed_.state[i].slot;
-      const auto [expected, bound] = slot == Slot::row   ? std::pair(&record_.row, &bounds_.row)
-                                     : slot == Slot::col ? std::pair(&record_.col, &bounds_.col)
-                                                         : std::pair(&record_.second_moment, &bounds_.second_moment);
-      const Quantity scale = slot == Slot::row   ? Quantity::row_scale
-                             : slot == Slot::col ? Quantity::col_scale
-                                                 : Quantity::second_moment_scale;
-      auto next = [&](int k) -> QuantityJudge& { return judges_[size_t(scale) + size_t(k)]; };
-      judge_slot(step, observed_.state[i], arithmetic_, *expected, *bound, decoded_[i].values,
-                 {next(0), next(1), next(2)}, codes_[i]);
+      const SlotInfo& slot = info(observed_.state[i].slot);
+      judge_slot(step, observed_.state[i], arithmetic_, record_.*slot.recorded, bounds_.slot[slot.slot],
+                 decoded_[i].values, {judge(slot.scale), judge(slot.code()), judge(slot.stored())}, use_[slot.slot],
+                 seed(), problem_.path() == reference::Path::projected ? bounds_.least_low_rank : 0);
     }
     const auto n = size_t(expected_.size());
-    judge(Quantity::parameter)
-        .stored(step, problem_.parameter, observed_.parameter, {expected_.data.data(), n},
-                {bounds_.parameter.data.data(), n});
+    const std::span<const double> expected(expected_.data.data(), n), bound(bounds_.parameter.data.data(), n);
+    if (problem_.parameter_rounding == Rounding::stochastic && problem_.parameter != DType::float32) {
+      if (judge_drawn_parameters(judge(Quantity::parameter), step, problem_, clock_, observed_.parameter, expected,
+                                 bound) > 0)
+        vacuity_.note(Feature::parameter_rounding);
+    } else {
+      judge(Quantity::parameter).stored(step, problem_.parameter, observed_.parameter, expected, bound);
+    }
   }
 
   // A skipped step leaves every byte.
@@ -235,36 +326,31 @@ class CaseRun {
     same(Quantity::parameter, observed_.parameter == parameter_.bytes);
     if (!previous_valid_) return;
     for (size_t i = 0; i < observed_.state.size() && i < previous_.state.size(); ++i) {
-      const Slot slot = observed_.state[i].slot;
-      const Quantity q = slot == Slot::row   ? Quantity::row_stored
-                         : slot == Slot::col ? Quantity::col_stored
-                                             : Quantity::second_moment_stored;
       const SlotState &now = observed_.state[i], &was = previous_.state[i];
-      same(q, now.values == was.values && now.scales.size() == was.scales.size() &&
-                  (now.scales.empty() ||
-                   std::memcmp(now.scales.data(), was.scales.data(), now.scales.size() * sizeof(float)) == 0));
+      same(info(now.slot).stored(),
+           now.values == was.values && now.writes == was.writes && now.scales.size() == was.scales.size() &&
+               (now.scales.empty() ||
+                std::memcmp(now.scales.data(), was.scales.data(), now.scales.size() * sizeof(float)) == 0));
     }
+    if (observed_.previous_norm && previous_.previous_norm)
+      same(Quantity::previous_norm,
+           std::memcmp(&*observed_.previous_norm, &*previous_.previous_norm, sizeof(double)) == 0);
   }
 
   // What the subject left is where the next step starts.
   void advance(int64_t step) {
     views_.clear();
     for (size_t i = 0; i < observed_.state.size(); ++i) {
-      const Slot slot = observed_.state[i].slot;
-      const auto& used = slot == Slot::row   ? observed_.row
-                         : slot == Slot::col ? observed_.col
-                                             : observed_.second_moment;
-      views_.push_back({slot, &decoded_[i].values, used ? std::span<const float>(*used) : std::span<const float>()});
+      const SlotInfo& slot = info(observed_.state[i].slot);
+      const auto& used = observed_.*slot.observed;
+      views_.push_back({slot.slot, &decoded_[i].values, used ? std::span<const float>(*used) : std::span<const float>(),
+                        &(record_.*slot.recorded), observed_.state[i].storage == Storage::fp32});
     }
-    ledger_->step(step, gradient_.values, bounds_, views_, observed_.parameter, judges_,
+    ledger_->step(step, gradient_.values, bounds_, views_, &expected_, observed_.parameter, judges_,
                   options_.record_drift ? &drift_ : nullptr);
-    for (size_t i = 0; i < observed_.state.size(); ++i) {
-      const Slot slot = observed_.state[i].slot;
-      slot_before(slot) = decoded_[i].values;
-      (slot == Slot::row   ? before_.row_error
-       : slot == Slot::col ? before_.col_error
-                           : before_.second_moment_error) = decoded_[i].relative_error;
-    }
+    for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
+    momentum_ = nullptr;
+    before_.previous_norm = observed_.previous_norm.value_or(0);
     parameter_.bytes = observed_.parameter;
     load(problem_.parameter, parameter_.bytes.data(),
          {parameter_.values.data.data(), size_t(parameter_.values.size())});
@@ -273,53 +359,16 @@ class CaseRun {
     previous_valid_ = true;
   }
 
-  Tensor& slot_before(Slot slot) {
-    return slot == Slot::row ? before_.row : slot == Slot::col ? before_.col : before_.second_moment;
-  }
-
-  void note_options() {
-    const auto& o = problem_.options;
-    clip_acted_ |= record_.clip > 1;
-    eps2_acted_ |= o.scale_parameter && record_.parameter_rms < o.eps2;
-    decay_acted_ |= record_.keep != 1;
-    relative_acted_ |= o.relative_step && record_.rho < o.lr;
-    nonfinite_seen_ |= record_.nonfinite > 0;
-  }
-
-  void describe_options(CaseResult& out) const {
-    const auto& o = problem_.options;
-    const bool stepped = clock_ > 0;
-    auto use = [&](std::string value, bool acted) { out.options.push_back({std::move(value), acted && stepped}); };
-    use(problem_.factored()         ? "moment=factored"
-        : problem_.shape.size() < 2 ? "moment=vector"
-                                    : "moment=unfactored",
-        true);
-    use(fmt::format("storage={}", to_string(problem_.effective_storage())), true);
-    use(fmt::format("param={}", to_string(problem_.parameter)), true);
-    use(fmt::format("grad={}", to_string(problem_.gradient)), true);
-    use(problem_.block == 2048 ? "block=2048" : "block<2048", problem_.effective_storage() != Storage::fp32);
-    use(o.clip > 0 ? "clip=on" : "clip=off", o.clip > 0 ? clip_acted_ : true);
-    use(o.scale_parameter ? "scale_parameter=true" : "scale_parameter=false", true);
-    if (o.scale_parameter) use("eps2=floor", eps2_acted_);
-    use(o.relative_step ? "relative_step=true" : "relative_step=false", o.relative_step ? relative_acted_ : true);
-    use(o.beta2 ? "beta2=fixed" : "beta2=schedule", problem_.steps > 1);
-    if (o.weight_decay > 0)
-      use(o.weight_decay_by == reference::DecayScale::lr ? "weight_decay=lr" : "weight_decay=step_size", decay_acted_);
-    if (o.maximize) use("maximize=true", true);
-    use(problem_.carried_norm ? "parameter_norm=carried" : "parameter_norm=fresh",
-        o.scale_parameter && (!problem_.carried_norm || problem_.steps > 1));
-    if (o.eps1 > 1e-25) use("eps1=active", vacuity_.acted(Feature::eps1));
-    if (problem_.data.regime == Regime::nonfinite && problem_.data.trace.empty())
-      out.options.push_back({fmt::format("nonfinite={}", reference::get_option(o, "nonfinite")), nonfinite_seen_});
-    use(fmt::format("data={}", problem_.data.trace.empty() ? to_string(problem_.data.regime) : "trace"), true);
-  }
-
   Problem problem_;
   CaseOptions options_;
   DataSource source_;
+  const DecodedSlot* momentum_ = nullptr;  // as the subject stored it in this step
+  const SlotState* momentum_state_ = nullptr;
+  reference::MomentumStore store_;
   reference::Optimizer local_;
   std::optional<Ledger> ledger_;
   Vacuity vacuity_;
+  OptionsActed acted_;
   std::vector<QuantityJudge> judges_;
   std::unique_ptr<Session> session_, twin_;
   Arithmetic arithmetic_;
@@ -333,10 +382,9 @@ class CaseRun {
   Observation observed_, previous_, twin_observed_;
   bool previous_valid_ = false;
   std::vector<DecodedSlot> decoded_;
-  std::vector<std::bitset<256>> codes_;
+  PerSlot<CodeUse> use_;
   std::vector<SlotView> views_;
   std::vector<DriftPoint> drift_;
-  bool clip_acted_ = false, eps2_acted_ = false, decay_acted_ = false, relative_acted_ = false, nonfinite_seen_ = false;
   CaseTimes times_;
   Stopwatch watch_;
 };

@@ -5,54 +5,74 @@
 namespace plumbline::harness {
 namespace {
 
-using reference::Slot;
 using reference::Tensor;
 using reference::Vector;
-
-Quantity drift_quantity(Slot slot) {
-  switch (slot) {
-    case Slot::row:
-      return Quantity::row_drift;
-    case Slot::col:
-      return Quantity::col_drift;
-    default:
-      return Quantity::second_moment_drift;
-  }
-}
-
-const Tensor& local_bound(const StepBounds& b, Slot slot) {
-  switch (slot) {
-    case Slot::row:
-      return b.row;
-    case Slot::col:
-      return b.col;
-    default:
-      return b.second_moment;
-  }
-}
-
-double safe_ratio(double a, double b) { return a == 0 ? 0 : a / b; }
 
 }  // namespace
 
 Ledger::Ledger(const Problem& problem, const Tensor& initial_parameter)
     : problem_(problem),
       reference_(reference::make_plumbline(problem.options, problem.shape)),
-      parameter_(initial_parameter) {
+      parameter_(initial_parameter),
+      measured_(problem.options.beta1 || problem.options.limiter_margin ||
+                problem.path() == reference::Path::projected) {
   parameter_bound_ = Vector::Zero(initial_parameter.size());
-  for (const Slot slot : {Slot::row, Slot::col, Slot::second_moment}) {
-    const Tensor* state = reference_.state(slot);
+  if (measured_) parameter_inputs_ = parameter_bound_, got_before_ = initial_parameter.data;
+  for (const SlotInfo& info : slot_table()) {
+    const Tensor* state = reference_.state(info.slot);
     if (!state) continue;
     SlotLedger ledger;
-    ledger.slot = slot;
-    ledger.quantity = drift_quantity(slot);
+    ledger.slot = info.slot;
     ledger.quantization = ledger.rounding = Vector::Zero(state->size());
+    const bool confidence = info.slot == Slot::confidence_row || info.slot == Slot::confidence_col;
+    if (confidence || (info.slot == Slot::momentum && problem.of_update()))
+      ledger.inputs = ledger.stored = ledger.rounding;
     slots_.push_back(std::move(ledger));
   }
 }
 
+double Ledger::old_weight(Slot slot) const {
+  if (info(slot).momentum) return *problem_.options.beta1;
+  if (slot == Slot::confidence_row || slot == Slot::confidence_col) return *problem_.options.beta3;
+  return record_.old_weight;
+}
+
+void Ledger::step_slot(int64_t t, SlotLedger& s, const SlotView& view, const Vector& e, std::span<QuantityJudge> judges,
+                       std::vector<DriftPoint>* drift) {
+  const double old = old_weight(s.slot);
+  const Vector& now = reference_.state(s.slot)->data;
+  const bool shown = int64_t(view.unquantized.size()) == now.size();
+  if (!shown && !view.local) return;
+  // What the step used before storing: shown, or stored as it was; else the reference's own value stands for it, and
+  // what rounding did counts as quantization: then there is nothing to judge.
+  const Vector used = shown
+                          ? Vector(Eigen::Map<const Eigen::ArrayXf>(view.unquantized.data(), now.size()).cast<double>())
+                      : view.exact ? view.stored->data
+                                   : view.local->data;
+  double magnitude = 0;
+  if (s.inputs.size() > 0) {
+    s.inputs = old * s.inputs + (view.local->data - now) - old * (s.stored - s.before);
+    s.stored = view.stored->data;
+    magnitude = view.local->data.abs().maxCoeff();
+  }
+  s.quantization = old * s.quantization + (view.stored->data - used);
+  s.rounding = old * s.rounding + e + 0x1p-48 * (now.abs() + magnitude);
+  Vector explained = now + s.quantization;
+  if (s.inputs.size() > 0) explained += s.inputs;
+  QuantityJudge& judge = judges[size_t(info(s.slot).drift)];
+  if (shown || view.exact)
+    for (int64_t i = 0; i < now.size(); ++i)
+      judge.element(t, i, view.stored->data[i], explained[i],
+                    s.rounding[i] + 0x1p-48 * (std::fabs(s.quantization[i]) + std::fabs(explained[i])));
+  if (!drift) return;
+  const double norm = std::sqrt(now.square().sum());
+  drift->push_back({t, info(s.slot).drift, safe_ratio(std::sqrt((view.stored->data - now).square().sum()), norm),
+                    safe_ratio(std::sqrt(s.quantization.square().sum()), norm),
+                    safe_ratio(s.rounding.maxCoeff(), now.abs().maxCoeff())});
+}
+
 void Ledger::step(int64_t t, const Tensor& gradient, const StepBounds& local, std::span<const SlotView> views,
-                  std::span<const std::byte> parameter, std::span<QuantityJudge> judges,
+                  const Tensor* local_parameter, std::span<const std::byte> parameter, std::span<QuantityJudge> judges,
                   std::vector<DriftPoint>* drift) {
   for (SlotLedger& s : slots_) s.before = reference_.state(s.slot)->data;
   parameter_before_ = parameter_.data;
@@ -62,49 +82,53 @@ void Ledger::step(int64_t t, const Tensor& gradient, const StepBounds& local, st
   if (poisoned_) return;  // the local comparison goes on
 
   if (!record_.skipped) {
-    const double old = record_.old_weight;
     for (SlotLedger& s : slots_) {
       const SlotView* view = nullptr;
       for (const SlotView& v : views)
         if (v.slot == s.slot) view = &v;
-      const Vector& now = reference_.state(s.slot)->data;
-      const Vector& e = local_bound(local, s.slot).data;
-      s.deviation = old * (s.quantization.abs() + s.rounding) + e;
-      // a difference that may cancel: less what double lost in it
-      s.floor = (now * (1 - 0x1p-50) - old * s.before).max(record_.weight * problem_.options.eps1);
-      s.factor = (1 + s.deviation / now).max(1 / (1 - s.deviation / now).max(s.floor / now));
-      if (!view || int64_t(view->unquantized.size()) != now.size()) continue;
-      const Vector used = Eigen::Map<const Eigen::ArrayXf>(view->unquantized.data(), now.size()).cast<double>();
-      s.quantization = old * s.quantization + (view->stored->data - used);
-      s.rounding = old * s.rounding + e + 0x1p-48 * now;
-      QuantityJudge& judge = judges[size_t(s.quantity)];
-      for (int64_t i = 0; i < now.size(); ++i)
-        judge.element(t, i, view->stored->data[i], now[i] + s.quantization[i],
-                      s.rounding[i] + 0x1p-48 * std::fabs(s.quantization[i]));
-      if (drift) {
-        const double norm = std::sqrt(now.square().sum());
-        drift->push_back({t, s.quantity, safe_ratio(std::sqrt((view->stored->data - now).square().sum()), norm),
-                          safe_ratio(std::sqrt(s.quantization.square().sum()), norm),
-                          safe_ratio(s.rounding.maxCoeff(), now.maxCoeff())});
+      const Vector& e = local.slot[s.slot].data;
+      if (!measured_) {
+        const Vector& now = reference_.state(s.slot)->data;
+        const double old = record_.old_weight;
+        s.deviation = old * (s.quantization.abs() + s.rounding) + e;
+        // a difference that may cancel: less what double lost in it
+        s.floor = (now * (1 - 0x1p-50) - old * s.before).max(record_.weight * problem_.options.eps1);
+        s.factor = (1 + s.deviation / now).max(1 / (1 - s.deviation / now).max(s.floor / now));
       }
+      if (view) step_slot(t, s, *view, e, judges, drift);
     }
-    bound_parameter(local);
+    if (measured_ && local_parameter)
+      measure_parameter(local, *local_parameter);
+    else
+      bound_parameter(local);
   }
 
   Vector got(parameter_.size());
   load(problem_.parameter, parameter.data(), {got.data(), size_t(got.size())});
-  if (!record_.skipped && problem_.parameter != DType::float32)
+  if (!record_.skipped && problem_.parameter != DType::float32) {
+    const double spacings = problem_.parameter_rounding == Rounding::nearest ? 1 : 2;
     parameter_bound_ +=
+        spacings *
         (got.abs() * (unit_roundoff(problem_.parameter) * 1.01)).max(smallest_subnormal(problem_.parameter) / 2);
+  }
   QuantityJudge& judge = judges[size_t(Quantity::parameter_drift)];
   const auto n = size_t(got.size());
-  judge.array(t, std::span<const double>(got.data(), n), {parameter_.data.data(), n}, {parameter_bound_.data(), n});
+  const Vector explained = measured_ ? Vector(parameter_.data + parameter_inputs_) : parameter_.data;
+  judge.array(t, std::span<const double>(got.data(), n), {explained.data(), n}, {parameter_bound_.data(), n});
   poisoned_ |= !got.allFinite();  // judged just now; the reference has a wider range and goes elsewhere from here
+  if (measured_) got_before_ = got;
   if (drift)
     drift->push_back(
         {t, Quantity::parameter_drift,
          safe_ratio(std::sqrt((got - parameter_.data).square().sum()), std::sqrt(parameter_.data.square().sum())), 0,
          safe_ratio(parameter_bound_.maxCoeff(), parameter_.data.abs().maxCoeff())});
+}
+
+void Ledger::measure_parameter(const StepBounds& local, const Tensor& local_parameter) {
+  parameter_inputs_ = record_.keep * parameter_inputs_ + (local_parameter.data - parameter_.data) -
+                      record_.keep * (got_before_ - parameter_before_);
+  parameter_bound_ = std::fabs(record_.keep) * parameter_bound_ + local.parameter.data +
+                     0x1p-48 * (parameter_.data.abs() + local_parameter.data.abs() + parameter_inputs_.abs());
 }
 
 // The subject's u and the reference's lie within this factor of each other, elementwise.

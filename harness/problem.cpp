@@ -14,12 +14,39 @@
 namespace plumbline::harness {
 namespace {
 
-constexpr std::array<const char*, kStorages> kStorageNames = {"fp32", "al8", "log_u8", "linear_u8"};
+constexpr std::array<const char*, kStorages> kStorageNames = {"fp32", "al8",  "log_u8", "linear_u8",
+                                                              "al16", "bf16", "uf8",    "uf4"};
+constexpr std::array<const char*, 3> kRoundingNames = {"nearest", "stochastic", "dither"};
 constexpr std::array<const char*, kRegimes> kRegimeNames = {
     "gaussian", "wide",    "heavy_tail", "sparse_rows", "zero_rows", "constant", "rank_one",
     "spike",    "growing", "frozen",     "subnormal",   "extreme",   "nonfinite"};
-constexpr std::array<const char*, kFeatures> kFeatureNames = {
-    "clip", "eps1", "eps2", "weight_decay", "relative_step", "scale_parameter", "maximize", "nonfinite", "beta2"};
+constexpr std::array<const char*, kFeatures> kFeatureNames = {"clip",
+                                                              "eps1",
+                                                              "eps2",
+                                                              "weight_decay",
+                                                              "relative_step",
+                                                              "scale_parameter",
+                                                              "maximize",
+                                                              "nonfinite",
+                                                              "beta2",
+                                                              "momentum",
+                                                              "momentum_of",
+                                                              "confidence",
+                                                              "eps_came",
+                                                              "bias",
+                                                              "limiter",
+                                                              "projection",
+                                                              "projection_refresh",
+                                                              "projection_scale_by",
+                                                              "projection_scale",
+                                                              "projection_scale_first",
+                                                              "projection_eps",
+                                                              "projection_factored",
+                                                              "projection_seed",
+                                                              "rounding",
+                                                              "momentum_rounding",
+                                                              "parameter_rounding",
+                                                              "gradient_scale"};
 
 template <class Enum, size_t N>
 Enum parse_name(std::string_view what, std::string_view text, const std::array<const char*, N>& names) {
@@ -57,14 +84,31 @@ std::vector<int64_t> parse_shape(std::string_view text) {
   return shape;
 }
 
-void check_block(int block) {
-  if (block < 64 || block > 2048 || (block & (block - 1)) != 0)
-    throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", block));
+bool is_block(int block) { return block >= 64 && block <= 2048 && (block & (block - 1)) == 0; }
+
+void check_keeping(const Problem& p) {
+  if (!is_block(p.block)) throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", p.block));
+  if (p.momentum_block != 0 && !is_block(p.momentum_block))
+    throw InputError(fmt::format("momentum_block={}: expected 0 or a power of two in [64, 2048]", p.momentum_block));
+  if (!keeps_averages(p.storage))
+    throw InputError(fmt::format("storage={}: expected fp32, al8, log_u8, linear_u8 or al16", to_string(p.storage)));
+  if (!keeps_momentum(p.momentum_storage))
+    throw InputError(
+        fmt::format("momentum_storage={}: expected fp32, bf16, uf8 or uf4", to_string(p.momentum_storage)));
+  if (p.rounding == Rounding::dither && p.storage == Storage::linear_u8)
+    throw InputError("rounding=dither: expected nearest or stochastic with storage=linear_u8");
+  if (p.momentum_rounding == Rounding::dither && p.momentum_storage == Storage::bf16)
+    throw InputError("momentum_rounding=dither: expected nearest or stochastic with momentum_storage=bf16");
+  if (p.parameter_rounding == Rounding::dither)
+    throw InputError("parameter_rounding=dither: expected nearest or stochastic");
+  if (!(p.gradient_scale > 0) || p.gradient_scale != double(float(p.gradient_scale)))
+    throw InputError(fmt::format("gradient_scale={}: expected a float32 above 0", p.gradient_scale));
 }
 
 const char* known_words() {
-  return "shape, param, grad, storage, block, min_quantized_size, parameter_norm, data, init, trace, tensor, repeat, "
-         "steps, "
+  return "shape, param, grad, storage, rounding, block, momentum_storage, momentum_rounding, momentum_block, "
+         "parameter_rounding, gradient_scale, min_quantized_size, parameter_norm, data, init, trace, tensor, "
+         "repeat, steps, "
          "seed, focus";
 }
 
@@ -78,9 +122,23 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
     p.gradient = parse_dtype(value);
   } else if (name == "storage") {
     p.storage = parse_name<Storage>(name, value, kStorageNames);
+  } else if (name == "rounding") {
+    p.rounding = parse_name<Rounding>(name, value, kRoundingNames);
   } else if (name == "block") {
     p.block = parse_integer<int>(name, value, 64, 2048);
-    check_block(p.block);
+    if (!is_block(p.block)) throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", value));
+  } else if (name == "momentum_storage") {
+    p.momentum_storage = parse_name<Storage>(name, value, kStorageNames);
+  } else if (name == "momentum_rounding") {
+    p.momentum_rounding = parse_name<Rounding>(name, value, kRoundingNames);
+  } else if (name == "momentum_block") {
+    p.momentum_block = parse_integer<int>(name, value, 0, 2048);
+  } else if (name == "parameter_rounding") {
+    p.parameter_rounding = parse_name<Rounding>(name, value, kRoundingNames);
+  } else if (name == "gradient_scale") {
+    const auto number = reference::option_text::parse_number(value);
+    if (!number) throw InputError(fmt::format("gradient_scale={}: expected a float32 above 0", value));
+    p.gradient_scale = *number;
   } else if (name == "min_quantized_size") {
     p.min_quantized_size = parse_integer<int64_t>(name, value, 0, kMany);
   } else if (name == "parameter_norm") {
@@ -129,6 +187,7 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
 }  // namespace
 
 const char* to_string(Storage storage) { return kStorageNames[static_cast<size_t>(storage)]; }
+const char* to_string(Rounding rounding) { return kRoundingNames[static_cast<size_t>(rounding)]; }
 const char* to_string(Regime regime) { return kRegimeNames[static_cast<size_t>(regime)]; }
 const char* to_string(Feature feature) { return kFeatureNames[static_cast<size_t>(feature)]; }
 
@@ -136,6 +195,22 @@ int64_t Problem::elements() const {
   int64_t n = 1;
   for (int64_t extent : shape) n *= extent;
   return n;
+}
+
+Keeping Problem::keeping(reference::Slot slot) const {
+  using reference::Slot;
+  const bool quantized = elements() >= min_quantized_size;
+  if (slot != Slot::momentum && slot != Slot::low_rank_momentum) {
+    if (!quantized || storage == Storage::fp32) return {};
+    return {storage, block, rounding};
+  }
+  if (!quantized || momentum_storage == Storage::fp32) return {};
+  if (momentum_storage == Storage::bf16) return {Storage::bf16, 0, momentum_rounding};
+  return {momentum_storage,
+          momentum_block > 0                 ? momentum_block
+          : momentum_storage == Storage::uf4 ? 128
+                                             : 256,
+          momentum_rounding};
 }
 
 std::string to_string(const Problem& p) {
@@ -147,7 +222,13 @@ std::string to_string(const Problem& p) {
   add(p.parameter != defaults.parameter, "param", to_string(p.parameter));
   add(p.gradient != defaults.gradient, "grad", to_string(p.gradient));
   add(p.storage != defaults.storage, "storage", to_string(p.storage));
+  add(p.rounding != defaults.rounding, "rounding", to_string(p.rounding));
   add(p.block != defaults.block, "block", p.block);
+  add(p.momentum_storage != defaults.momentum_storage, "momentum_storage", to_string(p.momentum_storage));
+  add(p.momentum_rounding != defaults.momentum_rounding, "momentum_rounding", to_string(p.momentum_rounding));
+  add(p.momentum_block != defaults.momentum_block, "momentum_block", p.momentum_block);
+  add(p.parameter_rounding != defaults.parameter_rounding, "parameter_rounding", to_string(p.parameter_rounding));
+  add(p.gradient_scale != 1, "gradient_scale", reference::option_text::print(p.gradient_scale));
   add(p.min_quantized_size != defaults.min_quantized_size, "min_quantized_size", p.min_quantized_size);
   add(p.carried_norm, "parameter_norm", "carried");
   for (const auto& row : option_rows()) {
@@ -190,9 +271,9 @@ void validate(const Problem& p) {
   if (p.shape.empty() || std::any_of(p.shape.begin(), p.shape.end(), [](int64_t extent) { return extent < 1; }))
     throw InputError("shape: expected at least one element");
   if (p.steps < 1) throw InputError(fmt::format("steps={}: expected at least 1", p.steps));
-  check_block(p.block);
+  check_keeping(p);
   try {
-    reference::check_ranges(p.options);
+    reference::check_options(p.options);
   } catch (const std::invalid_argument& e) {
     throw InputError(e.what());
   }

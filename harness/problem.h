@@ -7,14 +7,23 @@
 #include <vector>
 
 #include "harness/format.h"
+#include "reference/codecs/rounding.h"
 #include "reference/dialects/plumbline.h"
 
 namespace plumbline::harness {
 
-// How second-moment slots are kept between steps.
-enum class Storage : uint8_t { fp32, al8, log_u8, linear_u8 };
-inline constexpr int kStorages = 4;
+// How a slot of state is kept between steps: averages of squares in the first five, momentum in fp32 and the last
+// three.
+enum class Storage : uint8_t { fp32, al8, log_u8, linear_u8, al16, bf16, uf8, uf4 };
+inline constexpr int kStorages = 8;
+inline constexpr int kAverageStorages = 5;
 const char* to_string(Storage storage);
+inline bool keeps_averages(Storage s) { return int(s) < kAverageStorages; }
+inline bool has_codes(Storage s) { return s != Storage::fp32 && s != Storage::bf16; }
+inline bool keeps_momentum(Storage s) { return s == Storage::fp32 || int(s) >= kAverageStorages; }
+
+using reference::Rounding;
+const char* to_string(Rounding rounding);  // nearest, stochastic, dither
 
 // Statistics of the gradient.
 enum class Regime : uint8_t {
@@ -56,15 +65,47 @@ enum class Feature : uint8_t {
   scale_parameter,
   maximize,
   nonfinite,
-  beta2
+  beta2,
+  momentum,
+  momentum_of,
+  confidence,
+  eps_came,
+  bias,
+  limiter,
+  projection,
+  projection_refresh,
+  projection_scale_by,
+  projection_scale,
+  projection_scale_first,
+  projection_eps,
+  projection_factored,
+  projection_seed,
+  rounding,
+  momentum_rounding,
+  parameter_rounding,
+  gradient_scale,
 };
-inline constexpr int kFeatures = 9;
+inline constexpr int kFeatures = 27;
 const char* to_string(Feature feature);
+
+// How one slot of a problem is kept.
+struct Keeping {
+  Storage storage = Storage::fp32;
+  int block = 0;
+  Rounding rounding = Rounding::nearest;
+  bool operator==(const Keeping&) const = default;
+};
 
 struct Problem {
   reference::PlumblineOptions options;
-  Storage storage = Storage::al8;
+  Storage storage = Storage::al8;  // of averages of squares
+  Rounding rounding = Rounding::nearest;
   int block = 2048;
+  Storage momentum_storage = Storage::uf4;
+  Rounding momentum_rounding = Rounding::nearest;
+  int momentum_block = 0;                           // 0: 128 for uf4, 256 for uf8
+  Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters
+  double gradient_scale = 1;                        // multiplies gradients before anything sees them; a float32
   int64_t min_quantized_size = 4096;
   bool carried_norm = false;
   std::vector<int64_t> shape = {64, 64};
@@ -72,14 +113,19 @@ struct Problem {
   DType gradient = DType::float32;
   Data data;
   int64_t steps = 3;
-  uint64_t seed = 1;
+  uint64_t seed = 1;  // of the data; its lower 32 bits seed the subject's random rounding
   std::vector<Feature> focus;
 
   bool operator==(const Problem&) const = default;
   int64_t elements() const;
-  bool factored() const { return options.factored && shape.size() >= 2; }
-  // The storage that its slots really have: fp32 below min_quantized_size.
+  reference::Path path() const { return reference::path_of(options, shape); }
+  bool factored() const { return path() == reference::Path::factored; }
+  // CAME acts on the factored path alone.
+  bool confident() const { return options.beta3 && factored(); }
+  bool of_update() const { return options.momentum_of == reference::MomentumOf::update; }
+  // The storage that its averages really have: fp32 below min_quantized_size.
   Storage effective_storage() const { return elements() < min_quantized_size ? Storage::fp32 : storage; }
+  Keeping keeping(reference::Slot slot) const;
 };
 
 // "shape=37x129 grad=bf16 storage=al8 clip=0.5 steps=3 seed=7": what differs from the defaults, and always shape,

@@ -26,109 +26,83 @@ const char* to_string(Verdict verdict) {
 }
 
 const char* to_string(Quantity quantity) {
-  switch (quantity) {
-    case Quantity::clock:
-      return "clock";
-    case Quantity::nonfinite:
-      return "nonfinite";
-    case Quantity::parameter_rms:
-      return "parameter_rms";
-    case Quantity::row:
-      return "row";
-    case Quantity::col:
-      return "col";
-    case Quantity::second_moment:
-      return "second_moment";
-    case Quantity::update_rms:
-      return "update_rms";
-    case Quantity::clip:
-      return "clip";
-    case Quantity::step_size:
-      return "step_size";
-    case Quantity::keep:
-      return "keep";
-    case Quantity::row_scale:
-      return "row_scale";
-    case Quantity::row_code:
-      return "row_code";
-    case Quantity::row_stored:
-      return "row_stored";
-    case Quantity::col_scale:
-      return "col_scale";
-    case Quantity::col_code:
-      return "col_code";
-    case Quantity::col_stored:
-      return "col_stored";
-    case Quantity::second_moment_scale:
-      return "second_moment_scale";
-    case Quantity::second_moment_code:
-      return "second_moment_code";
-    case Quantity::second_moment_stored:
-      return "second_moment_stored";
-    case Quantity::low_rank_momentum:
-      return "low_rank_momentum";
-    case Quantity::low_rank_second_moment:
-      return "low_rank_second_moment";
-    case Quantity::low_rank_row:
-      return "low_rank_row";
-    case Quantity::low_rank_col:
-      return "low_rank_col";
-    case Quantity::momentum:
-      return "momentum";
-    case Quantity::confidence_row:
-      return "confidence_row";
-    case Quantity::confidence_col:
-      return "confidence_col";
-    case Quantity::previous_norm:
-      return "previous_norm";
-    case Quantity::parameter:
-      return "parameter";
-    case Quantity::twin_bits:
-      return "twin_bits";
-    case Quantity::row_drift:
-      return "row_drift";
-    case Quantity::col_drift:
-      return "col_drift";
-    case Quantity::second_moment_drift:
-      return "second_moment_drift";
-    case Quantity::low_rank_momentum_drift:
-      return "low_rank_momentum_drift";
-    case Quantity::low_rank_second_moment_drift:
-      return "low_rank_second_moment_drift";
-    case Quantity::low_rank_row_drift:
-      return "low_rank_row_drift";
-    case Quantity::low_rank_col_drift:
-      return "low_rank_col_drift";
-    case Quantity::momentum_drift:
-      return "momentum_drift";
-    case Quantity::confidence_row_drift:
-      return "confidence_row_drift";
-    case Quantity::confidence_col_drift:
-      return "confidence_col_drift";
-    case Quantity::previous_norm_drift:
-      return "previous_norm_drift";
-    case Quantity::parameter_drift:
-      return "parameter_drift";
-    case Quantity::weight_scale:
-      return "weight_scale";
-    case Quantity::weight_code:
-      return "weight_code";
-    case Quantity::activation_scale:
-      return "activation_scale";
-    case Quantity::activation_code:
-      return "activation_code";
-    case Quantity::accumulator:
-      return "accumulator";
-    case Quantity::output:
-      return "output";
-    case Quantity::quantization:
-      return "quantization";
-    case Quantity::quantization_likely:
-      return "quantization_likely";
-    case Quantity::input_gradient:
-      return "input_gradient";
-  }
-  return "?";
+  static constexpr std::array<const char*, kQuantities> names = {"clock",
+                                                                 "nonfinite",
+                                                                 "parameter_rms",
+                                                                 "row",
+                                                                 "col",
+                                                                 "second_moment",
+                                                                 "low_rank_gradient",
+                                                                 "low_rank_second_moment",
+                                                                 "low_rank_row",
+                                                                 "low_rank_col",
+                                                                 "momentum",
+                                                                 "momentum_scale",
+                                                                 "momentum_code",
+                                                                 "momentum_stored",
+                                                                 "low_rank_momentum",
+                                                                 "low_rank_momentum_scale",
+                                                                 "low_rank_momentum_code",
+                                                                 "low_rank_momentum_stored",
+                                                                 "channel_scale",
+                                                                 "update_rms",
+                                                                 "clip",
+                                                                 "confidence_row",
+                                                                 "confidence_col",
+                                                                 "update_norm",
+                                                                 "limiter",
+                                                                 "bias",
+                                                                 "step_size",
+                                                                 "keep",
+                                                                 "row_scale",
+                                                                 "row_code",
+                                                                 "row_stored",
+                                                                 "col_scale",
+                                                                 "col_code",
+                                                                 "col_stored",
+                                                                 "second_moment_scale",
+                                                                 "second_moment_code",
+                                                                 "second_moment_stored",
+                                                                 "confidence_row_scale",
+                                                                 "confidence_row_code",
+                                                                 "confidence_row_stored",
+                                                                 "confidence_col_scale",
+                                                                 "confidence_col_code",
+                                                                 "confidence_col_stored",
+                                                                 "low_rank_second_moment_scale",
+                                                                 "low_rank_second_moment_code",
+                                                                 "low_rank_second_moment_stored",
+                                                                 "low_rank_row_scale",
+                                                                 "low_rank_row_code",
+                                                                 "low_rank_row_stored",
+                                                                 "low_rank_col_scale",
+                                                                 "low_rank_col_code",
+                                                                 "low_rank_col_stored",
+                                                                 "previous_norm",
+                                                                 "parameter",
+                                                                 "twin_bits",
+                                                                 "row_drift",
+                                                                 "col_drift",
+                                                                 "second_moment_drift",
+                                                                 "momentum_drift",
+                                                                 "confidence_row_drift",
+                                                                 "confidence_col_drift",
+                                                                 "low_rank_momentum_drift",
+                                                                 "low_rank_second_moment_drift",
+                                                                 "low_rank_row_drift",
+                                                                 "low_rank_col_drift",
+                                                                 "previous_norm_drift",
+                                                                 "parameter_drift",
+                                                                 "weight_scale",
+                                                                 "weight_code",
+                                                                 "activation_scale",
+                                                                 "activation_code",
+                                                                 "accumulator",
+                                                                 "output",
+                                                                 "quantization",
+                                                                 "quantization_likely",
+                                                                 "input_gradient"};
+  return static_cast<int>(quantity) < kQuantities ? names[static_cast<size_t>(quantity)] : "?";
 }
 
 const char* to_string(SizeClass size) {

@@ -21,47 +21,73 @@ inline bool is_red(Verdict v) { return v == Verdict::vacuous || v == Verdict::fa
 
 // Named quantities in the order of the computation: the first one outside its bound names the broken stage.
 enum class Quantity : uint8_t {
-  clock,          // steps taken (exact)
-  nonfinite,      // how many gradient elements fell under the non-finite policy (exact)
-  parameter_rms,  // RMS(p) before the step
-  row,            // R, as the step used it
-  col,            // C
-  second_moment,  // V of the full path
-  update_rms,     // RMS(u) before the clip
-  clip,           // max(1, RMS(u)/d)
-  step_size,      // alpha
-  keep,           // 1 - weight_decay * k
-  row_scale,
+  clock,                   // steps taken (exact)
+  nonfinite,               // how many gradient elements fell under the non-finite policy (exact)
+  parameter_rms,           // RMS(p) before the step
+  row,                     // R, as the step used it
+  col,                     // C
+  second_moment,           // V of the full path
+  low_rank_gradient,       // G_low
+  low_rank_second_moment,  // its V
+  low_rank_row,            // its R
+  low_rank_col,            // its C
+  momentum,                // M before storage
+  momentum_scale,          // block scales of M, which every later stage reads as it is stored
+  momentum_code,           // codes given those scales
+  momentum_stored,         // decoded values
+  low_rank_momentum,
+  low_rank_momentum_scale,
+  low_rank_momentum_code,
+  low_rank_momentum_stored,
+  channel_scale,   // s of the projected path
+  update_rms,      // RMS(u) before the clip
+  clip,            // max(1, RMS(u)/d)
+  confidence_row,  // averages of (u - M)^2, as the step used them
+  confidence_col,
+  update_norm,  // nu, before the limiter
+  limiter,      // l
+  bias,         // of the bias correction
+  step_size,    // alpha
+  keep,         // 1 - weight_decay * k
+  row_scale,    // averages as they are stored: block scales, codes given those scales, decoded values
   row_code,
-  row_stored,  // block scales, codes given those scales, decoded values
+  row_stored,
   col_scale,
   col_code,
   col_stored,
   second_moment_scale,
   second_moment_code,
   second_moment_stored,
-  low_rank_momentum,  // recorded runs: state as the peer kept it
-  low_rank_second_moment,
-  low_rank_row,
-  low_rank_col,
-  momentum,
-  confidence_row,
-  confidence_col,
-  previous_norm,  // of the limiter
+  confidence_row_scale,
+  confidence_row_code,
+  confidence_row_stored,
+  confidence_col_scale,
+  confidence_col_code,
+  confidence_col_stored,
+  low_rank_second_moment_scale,
+  low_rank_second_moment_code,
+  low_rank_second_moment_stored,
+  low_rank_row_scale,
+  low_rank_row_code,
+  low_rank_row_stored,
+  low_rank_col_scale,
+  low_rank_col_code,
+  low_rank_col_stored,
+  previous_norm,  // what the limiter recorded: nu/l
   parameter,
   twin_bits,  // words of parameters, state and intermediates that differ from the host twin's (exact: 0)
-  row_drift,
+  row_drift,  // global comparison: against the free-running reference
   col_drift,
   second_moment_drift,
+  momentum_drift,
+  confidence_row_drift,
+  confidence_col_drift,
   low_rank_momentum_drift,
   low_rank_second_moment_drift,
   low_rank_row_drift,
   low_rank_col_drift,
-  momentum_drift,
-  confidence_row_drift,
-  confidence_col_drift,
-  previous_norm_drift,
-  parameter_drift,  // global comparison: against the free-running reference
+  previous_norm_drift,  // of recorded runs
+  parameter_drift,
   // of the W8A8 linear layer
   weight_scale,
   weight_code,  // given those scales (exact)

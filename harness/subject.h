@@ -18,11 +18,16 @@ namespace plumbline::harness {
 struct SlotState {
   reference::Slot slot{};
   Storage storage = Storage::fp32;
+  Rounding rounding = Rounding::nearest;
   int64_t matrix = 0;             // values of one matrix of the batch; blocks never cross it
+  int64_t row = 0;                // values of one row, which blocks do not cross either; 0: the matrix is one row
   int block = 0;                  // values per block
-  std::vector<std::byte> values;  // float32 values, or one code a value
-  std::vector<float> scales;      // al8, log_u8: lo, r per block; linear_u8: scale per block
+  uint32_t writes = 0;            // of the slot so far, which its random numbers depend on
+  std::vector<std::byte> values;  // float32 or bfloat16 values, or one code a value; uf4 two a byte, rows on a byte
+  std::vector<float> scales;      // al8, al16, log_u8: lo, r per block; linear_u8, uf8, uf4: scale per block
   int64_t count = 0;
+
+  int64_t row_length() const { return row > 0 ? row : matrix; }
 };
 
 // What one step left behind. Optional parts are those that a subject may not show; what it shows is judged.
@@ -31,9 +36,13 @@ struct Observation {
   std::vector<SlotState> state;      // after the step
   int64_t steps_taken = 0;           // t after the step
   std::optional<int64_t> nonfinite;
-  std::optional<double> parameter_rms, update_rms, clip, step_size;
+  std::optional<double> parameter_rms, update_rms, clip, update_norm, limiter, bias, step_size;
+  std::optional<double> previous_norm;  // state of the limiter, after the step
   std::optional<float> keep;
-  std::optional<std::vector<float>> row, col, second_moment;  // as the step used them, before storage
+  // as the step used them, before storage
+  std::optional<std::vector<float>> row, col, second_moment, momentum, confidence_row, confidence_col;
+  std::optional<std::vector<float>> low_rank_momentum, low_rank_second_moment, low_rank_row, low_rank_col;
+  std::optional<std::vector<float>> low_rank_gradient, channel_scale;
 };
 
 // One optimizer at work on one tensor.

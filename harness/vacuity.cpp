@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "harness/contracts/codes.h"
+
 namespace plumbline::harness {
 namespace {
 
@@ -37,8 +39,55 @@ reference::PlumblineOptions without(Feature feature, reference::PlumblineOptions
     case Feature::beta2:
       o.beta2.reset();
       break;
-    case Feature::nonfinite:
+    case Feature::momentum:
+      o.beta1.reset();
+      o.momentum_of = reference::MomentumOf::gradient;
+      o.beta3.reset();
       break;
+    case Feature::momentum_of:
+      o.momentum_of = reference::MomentumOf::gradient;
+      o.beta3.reset();
+      break;
+    case Feature::confidence:
+      o.beta3.reset();
+      break;
+    case Feature::eps_came:
+      o.eps_came = 0x1p-100;
+      break;
+    case Feature::limiter:
+      o.limiter_margin.reset();
+      break;
+    case Feature::projection:
+      o.projection_rank = 0;
+      break;
+    case Feature::projection_refresh:
+      o.projection_refresh = int64_t{1} << 31;
+      break;
+    case Feature::projection_scale_by:
+      o.projection_scale_by = reference::ScaleType::channel;
+      break;
+    case Feature::projection_scale:
+      o.projection_scale = 1;
+      break;
+    case Feature::projection_scale_first:
+      o.projection_scale_first = true;
+      break;
+    case Feature::projection_eps:
+      o.projection_eps = 1e-30;
+      break;
+    case Feature::projection_factored:
+      o.projection_factored = false;
+      break;
+    case Feature::projection_seed:
+      o.projection_seed = 0;
+      break;
+    case Feature::nonfinite:
+    case Feature::bias:
+    case Feature::rounding:
+    case Feature::momentum_rounding:
+    case Feature::parameter_rounding:
+    case Feature::gradient_scale:
+      break;  // no option of the reference: see would_notice
   }
   return o;
 }
@@ -59,39 +108,52 @@ bool noticed(DType type, const Tensor& other, const Tensor& expected, const Tens
 }  // namespace
 
 void set_state(reference::Optimizer& optimizer, const StateBefore& state) {
-  if (Tensor* row = optimizer.state(Slot::row)) row->data = state.row.data;
-  if (Tensor* col = optimizer.state(Slot::col)) col->data = state.col.data;
-  if (Tensor* full = optimizer.state(Slot::second_moment)) full->data = state.second_moment.data;
+  for (const SlotInfo& slot : slot_table()) {
+    Tensor* into = optimizer.state(slot.slot);
+    const Tensor& from = state.slot[slot.slot].values;
+    if (into && from.size() == into->size()) into->data = from.data;  // else as a subject that lacks it begins
+  }
+  if (Tensor* norm = optimizer.state(Slot::previous_norm)) norm->data[0] = state.previous_norm;
 }
 
-Vacuity::Vacuity(const Problem& problem) : problem_(problem) {}
+Vacuity::Vacuity(const Problem& problem, const reference::MomentumStore& store) : problem_(problem), store_(store) {}
 
-bool Vacuity::would_notice(Feature feature, int64_t t, const StateBefore& before, const Tensor& gradient,
-                           const reference::StepRecord& record, const Tensor& p_before, const Tensor& p_after,
-                           const StepBounds& bounds) const {
+bool Vacuity::would_notice(Feature feature, const LocalStep& s) const {
+  const reference::StepRecord& record = s.record;
   if (feature == Feature::nonfinite) return record.nonfinite > 0;
+  if (record.skipped) return false;
+  if (feature == Feature::bias) {
+    const Tensor undone(s.parameter_after.shape,
+                        record.keep * s.parameter_before.data +
+                            (s.parameter_after.data - record.keep * s.parameter_before.data) / record.bias);
+    return noticed(problem_.parameter, undone, s.parameter_after, s.bounds.parameter);
+  }
   const reference::PlumblineOptions options = without(feature, problem_.options);
-  if (options == problem_.options) return false;
-  reference::Optimizer other = reference::make_plumbline(options, problem_.shape);
-  set_state(other, before);
-  other.set_step_count(t - 1);
-  Tensor parameter = p_before;
+  const bool unscaled = feature == Feature::gradient_scale && problem_.gradient_scale != 1;
+  if (options == problem_.options && !unscaled) return false;
+  reference::Optimizer other = reference::make_plumbline(options, problem_.shape, store_);
+  set_state(other, s.before);
+  other.set_step_count(s.t - 1);
+  Tensor parameter = s.parameter_before, gradient = s.gradient;
+  if (unscaled) gradient.data /= problem_.gradient_scale;
   reference::StepRecord other_record;
   other.step(parameter, gradient, &other_record);
-  if (noticed(problem_.parameter, parameter, p_after, bounds.parameter)) return true;
-  auto averages_differ = [](const Tensor& a, const Tensor& b, const Tensor& bound) {
-    return a.size() > 0 && ((a.data - b.data).abs() > bound.data).any();
-  };
-  return averages_differ(other_record.row, record.row, bounds.row) ||
-         averages_differ(other_record.second_moment, record.second_moment, bounds.second_moment);
+  if (noticed(problem_.parameter, parameter, s.parameter_after, s.bounds.parameter)) return true;
+  for (const SlotInfo& slot : slot_table()) {
+    const Tensor &a = other_record.*slot.recorded, &b = record.*slot.recorded, &bound = s.bounds.slot[slot.slot];
+    if (b.size() == 0 || a.size() != b.size()) continue;
+    if (slot.momentum ? storage_notices(*s.momentum, a, b, bound) : ((a.data - b.data).abs() > bound.data).any())
+      return true;
+  }
+  return false;
 }
 
-void Vacuity::observe(int64_t t, const StateBefore& before, const Tensor& gradient, const reference::StepRecord& record,
-                      const Tensor& p_before, const Tensor& p_after, const StepBounds& bounds) {
+void Vacuity::observe(const LocalStep& s) {
   for (const Feature feature : problem_.focus)
-    if (!acted_[size_t(feature)])
-      acted_[size_t(feature)] = would_notice(feature, t, before, gradient, record, p_before, p_after, bounds);
-  if (record.skipped) {
+    if (!acted_[size_t(feature)]) acted_[size_t(feature)] = would_notice(feature, s);
+  const Tensor &p_before = s.parameter_before, &p_after = s.parameter_after;
+  const StepBounds& bounds = s.bounds;
+  if (s.record.skipped) {
     idle_noticed_ |= acted_[size_t(Feature::nonfinite)];  // doing nothing is what was asked for: bytes are compared
     signal_seen_ |= idle_noticed_;
     varied_ = true;
@@ -109,14 +171,11 @@ void Vacuity::observe(int64_t t, const StateBefore& before, const Tensor& gradie
   }
 }
 
-void Vacuity::observe_codes(Slot slot, int64_t values, const std::bitset<256>& codes) {
-  const size_t wanted = values >= 64 ? 4 : values >= 16 ? 2 : 1;
+// The largest values of blocks have the outermost codes: of blocks of one or two there are few others.
+void Vacuity::observe_codes(Slot slot, int64_t values, int64_t in_block, const std::bitset<256>& codes) {
+  const size_t wanted = values >= 64 && in_block >= 8 ? 4 : values >= 16 && in_block >= 4 ? 2 : 1;
   if (codes.count() < wanted)
-    few_codes_ = fmt::format("{} values of slot {} used only {} codes", values,
-                             slot == Slot::row   ? "row"
-                             : slot == Slot::col ? "col"
-                                                 : "second_moment",
-                             codes.count());
+    few_codes_ = fmt::format("{} values of slot {} used only {} codes", values, info(slot).name, codes.count());
 }
 
 std::optional<std::string> Vacuity::reason() const {

@@ -1,8 +1,9 @@
 #include "properties/generated.h"
 
 #include <algorithm>
-#include <initializer_list>
-#include <random>
+
+#include "properties/draw.h"
+#include "properties/extended.h"
 
 namespace plumbline::properties {
 namespace {
@@ -12,25 +13,6 @@ using harness::Feature;
 using harness::Problem;
 using harness::Regime;
 using harness::Storage;
-
-class Draw {
- public:
-  Draw(uint64_t seed, int index) {
-    std::seed_seq words{uint32_t(seed), uint32_t(seed >> 32), uint32_t(index)};
-    engine_.seed(words);
-  }
-  int below(int n) { return int(engine_() % uint64_t(n)); }
-  int between(int low, int high) { return low + below(high - low + 1); }
-  bool one_in(int n) { return below(n) == 0; }
-  template <class T>
-  T of(std::initializer_list<T> values) {
-    return values.begin()[below(int(values.size()))];
-  }
-  uint64_t seed() { return engine_() >> 32; }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 int64_t elements_of(const std::vector<int64_t>& shape) {
   int64_t n = 1;
@@ -103,10 +85,11 @@ Regime draw_regime(Draw& d, Storage storage, DType gradient, bool many_rows) {
     case Storage::linear_u8:
       return d.of({Regime::gaussian, Regime::growing, Regime::frozen, Regime::gaussian});
     case Storage::al8:
+    case Storage::al16:
       return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail,
                    many_rows ? Regime::sparse_rows : Regime::gaussian, many_rows ? Regime::zero_rows : Regime::wide,
                    Regime::rank_one, Regime::spike, Regime::growing, Regime::frozen, Regime::extreme});
-    case Storage::fp32:
+    default:
       break;
   }
   return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail, many_rows ? Regime::sparse_rows : Regime::gaussian,
@@ -115,7 +98,7 @@ Regime draw_regime(Draw& d, Storage storage, DType gradient, bool many_rows) {
 }
 
 // Sets what the feature needs to act beyond every bound.
-void aim(Problem& p, Feature feature, Draw& d) {
+void aim(Problem& p, Feature feature, Draw& d, int64_t largest) {
   auto& o = p.options;
   p.focus = {feature};
   switch (feature) {
@@ -164,6 +147,9 @@ void aim(Problem& p, Feature feature, Draw& d) {
       o.nonfinite = d.of({reference::Nonfinite::zero, reference::Nonfinite::skip, reference::Nonfinite::propagate});
       p.steps = std::max<int64_t>(p.steps, 3);
       break;
+    default:
+      aim_extended(p, feature, d, largest);
+      break;
   }
 }
 
@@ -174,7 +160,7 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   p.shape = draw_shape(d, largest);
   p.parameter = d.of({DType::float32, DType::float32, DType::bfloat16, DType::float16});
   p.gradient = d.of({DType::float32, DType::float32, DType::bfloat16, DType::float16});
-  p.storage = d.of({Storage::fp32, Storage::al8, Storage::al8, Storage::log_u8, Storage::linear_u8});
+  p.storage = d.of({Storage::fp32, Storage::al8, Storage::al8, Storage::log_u8, Storage::linear_u8, Storage::al16});
   p.block = d.of({2048, 2048, 64, 128, 256, 512, 1024});
   p.min_quantized_size = d.one_in(8) ? 4096 : 1;
   p.steps = d.one_in(16) ? 12 : d.between(1, 4);
@@ -213,13 +199,17 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
     p.data.parameter_exponent = -75;
     return p;
   }
-  if (!d.one_in(3)) {
-    auto feature = static_cast<Feature>(d.below(harness::kFeatures));
+  const bool extended = index % 2 == 1;
+  if (extended) extend(p, d, largest);
+  if (extended || !d.one_in(3)) {
+    auto feature =
+        static_cast<Feature>(extended ? d.between(kPlainFeatures, harness::kFeatures - 1) : d.below(kPlainFeatures));
     if (feature == Feature::weight_decay && p.elements() < 8) feature = Feature::maximize;  // may all be 0
-    aim(p, feature, d);
+    aim(p, feature, d, largest);
   }
   // In a 16-bit type a few elements may all round to where they were.
   if (p.elements() < 256) p.parameter = DType::float32;
+  if (extended) settle(p);
   return p;
 }
 

@@ -15,12 +15,12 @@ double smallest_normal(DType type) { return smallest_subnormal(type) / (2 * unit
 
 double half_ulp(DType type, double magnitude) {
   const double smallest = smallest_subnormal(type) / 2;
-  if (!(magnitude < std::numeric_limits<double>::infinity())) return Rounding::kAnything;
+  if (!(magnitude < std::numeric_limits<double>::infinity())) return TypeRounding::kAnything;
   if (magnitude < smallest_normal(type)) return smallest;
   return std::ldexp(1.0, std::ilogb(magnitude) - significand_bits(type));
 }
 
-Rounding::Rounding(DType type, bool flushed)
+TypeRounding::TypeRounding(DType type, bool flushed)
     : unit_(unit_roundoff(type) + kReferenceUnit),
       tiny_(flushed ? smallest_normal(type) : smallest_subnormal(type) / 2),
       smallest_normal_(smallest_normal(type)),
@@ -63,7 +63,7 @@ Bounded PeerArithmetic::stored(Bounded x, DType type) const {
   const double m = x.magnitude();
   x.error += half_ulp(type, m) + kReferenceUnit * m;
   if (options_.flushed && m < 2 * smallest_normal(type)) x.error += std::min(m, smallest_normal(type));
-  if (!(x.error < Rounding::kAnything) || !(m < largest_finite(type))) x.error = Rounding::kAnything;
+  if (!(x.error < TypeRounding::kAnything) || !(m < largest_finite(type))) x.error = TypeRounding::kAnything;
   return x;
 }
 

@@ -32,10 +32,10 @@ double half_ulp(DType type, double magnitude);
 
 // What results of one format lose. The reference computes the same real function in double, in some order of its own:
 // its unit is added to the peer's.
-class Rounding {
+class TypeRounding {
  public:
   // flushed: a subnormal result may become zero.
-  explicit Rounding(DType type, bool flushed = false);
+  explicit TypeRounding(DType type, bool flushed = false);
 
   double unit() const { return unit_; }
   // x after so many roundings to this format.
@@ -112,8 +112,8 @@ class PeerArithmetic {
   };
   explicit PeerArithmetic(const Options& options);
 
-  const Rounding& values() const { return values_; }
-  const Rounding& scalars() const { return scalars_; }
+  const TypeRounding& values() const { return values_; }
+  const TypeRounding& scalars() const { return scalars_; }
   // A scalar where it meets a tensor.
   Bounded at_use(Bounded scalar) const {
     const bool exact = scalar.error == 0 && round_to(options_.results, scalar.value) == scalar.value;
@@ -127,7 +127,7 @@ class PeerArithmetic {
 
  private:
   Options options_;
-  Rounding values_, sums_, scalars_;
+  TypeRounding values_, sums_, scalars_;
 };
 
 }  // namespace plumbline::harness

@@ -126,7 +126,7 @@ class Residual final : public BoundedTransform {
   // u = back(N_low) + limit((G - back(G_low)) (.) s)
   void apply(BoundedStep& step) override {
     const PeerArithmetic& a = step.arithmetic;
-    const Rounding& r = a.values();
+    const TypeRounding& r = a.values();
     space_.run(step);
     space_.back(a, space_.gradient(), rest_);
     for (size_t i = 0; i < rest_.size(); ++i) rest_[i] = r.difference((*step.gradient)[i], rest_[i]);

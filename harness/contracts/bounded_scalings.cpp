@@ -29,7 +29,7 @@ class Clip final : public BoundedTransform {
  public:
   explicit Clip(const reference::ClipByRms& of) : threshold_(of.threshold()), on_(of.on()) {}
   void apply(BoundedStep& step) override {
-    const Rounding& r = step.arithmetic.values();
+    const TypeRounding& r = step.arithmetic.values();
     const Bounded rms = on_ == reference::ClipOn::update ? step.update_rms() : step.rms_before_limiter;
     // RMS/d, or a product with 1/d
     const Bounded clip = at_least({1}, r.rounded(r.quotient(rms, step.arithmetic.at_use({threshold_}))));
@@ -47,7 +47,7 @@ class Size final : public BoundedTransform {
   explicit Size(const reference::StepSizeOptions& options) : options_(options) {}
   void apply(BoundedStep& step) override {
     const PeerArithmetic& a = step.arithmetic;
-    const Rounding& s = a.scalars();
+    const TypeRounding& s = a.scalars();
     Bounded rho{options_.lr};
     if (options_.relative) {
       const Bounded t{double(step.t)}, inverse = s.quotient({1}, s.root(t));
@@ -72,7 +72,7 @@ class Correction final : public BoundedTransform {
   explicit Correction(const reference::BiasCorrection& of) : beta1_(of.beta1()), beta2_(of.beta2()) {}
   void apply(BoundedStep& step) override {
     const PeerArithmetic& a = step.arithmetic;
-    const Rounding& s = a.scalars();
+    const TypeRounding& s = a.scalars();
     Bounded factor = s.quotient({1}, rest(beta1_, step));
     if (beta2_) factor = s.product(factor, s.root(rest(*beta2_, step)));
     factor = a.at_use(factor);
@@ -98,7 +98,7 @@ class Decay final : public BoundedTransform {
   void apply(BoundedStep& step) override {
     if (options_.weight_decay == 0) return;
     const PeerArithmetic& a = step.arithmetic;
-    const Rounding& s = a.scalars();
+    const TypeRounding& s = a.scalars();
     using reference::DecayScale;
     // A step size that depends on the parameter is a tensor's number, the others are scalars.
     const Bounded lambda{options_.weight_decay};
@@ -153,7 +153,7 @@ class Growth final : public BoundedTransform {
  public:
   explicit Growth(const reference::LimiterOptions& options) : options_(options) {}
   void apply(BoundedStep& step) override {
-    const Rounding& r = step.arithmetic.values();
+    const TypeRounding& r = step.arithmetic.values();
     step.rms_before_limiter = step.update_rms();
     const Bounded norm = r.product(r.root(step.square_sum()), {std::fabs(step.scale.value), step.scale.error});
     const Bounded limiter = bounded_limiter(step, options_.margin, options_.record_below, norm, previous_[0]);
@@ -235,12 +235,12 @@ Bounded BoundedStep::update_rms() const {
 
 Bounded bounded_limiter(const BoundedStep& step, double margin, double record_below, Bounded norm, Bounded& previous) {
   const PeerArithmetic& a = step.arithmetic;
-  const Rounding& r = a.values();
+  const TypeRounding& r = a.values();
   Bounded limiter{1};
   const bool below = previous.value < record_below;
   const double distance = std::fabs(previous.value - record_below);
   if (step.t > 1 && record_below > 0 && !(previous.error < distance)) {
-    limiter = {below ? 1 : norm.value / (previous.value + 1e-8) / (1 + margin), Rounding::kAnything};
+    limiter = {below ? 1 : norm.value / (previous.value + 1e-8) / (1 + margin), TypeRounding::kAnything};
   } else if (step.t > 1 && !below) {
     const Bounded growth = r.quotient(norm, r.sum(previous, a.at_use({1e-8})));
     limiter = at_least({1}, r.quotient(growth, a.at_use(a.scalars().rounded({1 + margin}))));

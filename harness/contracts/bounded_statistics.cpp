@@ -25,7 +25,7 @@ struct BoundedWeights {
 // hold only one of both (lerp), so 1 - w takes the rounding of w where that is larger.
 BoundedWeights weights_at(const reference::DecaySchedule& schedule, const BoundedStep& step) {
   const auto [w, old] = schedule.at(step.t);
-  const Rounding& scalars = step.arithmetic.scalars();
+  const TypeRounding& scalars = step.arithmetic.scalars();
   Bounded sample{w}, rest{old};
   if (schedule.beta2) {
     sample = scalars.rounded(sample);
@@ -44,7 +44,7 @@ BoundedWeights weights_at(const reference::DecaySchedule& schedule, const Bounde
 
 // (1-w) old + w sample
 Bounded average(const BoundedStep& step, const BoundedWeights& w, Bounded old, Bounded sample, DType type) {
-  const Rounding& r = step.arithmetic.values();
+  const TypeRounding& r = step.arithmetic.values();
   const Bounded a = r.product(w.old, old), b = r.product(w.sample, sample);
   return step.arithmetic.stored({a.value + b.value, a.error + b.error}, type);
 }
@@ -153,7 +153,7 @@ class Division final : public BoundedTransform {
 
   void divide_factored(BoundedStep& step) {
     const BoundedMoment& v = step.moment;
-    const Rounding& r = step.arithmetic.values();
+    const TypeRounding& r = step.arithmetic.values();
     const int64_t m = v.batch->rows, n = v.batch->cols;
     const Bounded floor = step.arithmetic.at_use({v.factor_floor});
     cols_.resize(size_t(n));

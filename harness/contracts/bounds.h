@@ -2,37 +2,41 @@
 // result. Derivations are in harness/ERRORS.md; every bound is absolute and elementwise.
 #pragma once
 #include "harness/contracts/arithmetic.h"
+#include "harness/contracts/terms.h"
 #include "harness/problem.h"
+#include "harness/slots.h"
 #include "reference/record.h"
 
 namespace plumbline::harness {
 
-inline constexpr double kUnit = 0x1p-24;        // unit roundoff of float32
-inline constexpr double kUnderflow = 0x1p-150;  // largest absolute error of one rounding below the normal range
+// A slot as the reference's codec reads it, and how far the subject's own float32 decoding may be from that (relative;
+// empty where nothing is decoded).
+struct DecodedSlot {
+  reference::Tensor values;
+  reference::Tensor relative_error;
+};
 
-// k roundings compose to a relative error of at most k u / (1 - k u).
-constexpr double gamma(double k) { return k * kUnit / (1 - k * kUnit); }
-// (1 + a)(1 + b) - 1
-constexpr double compose(double a, double b) { return a + b + a * b; }
-
-// State as the step found it (decoded by the reference's codec), and how far the subject's own decoding may be from
-// that.
+// State as the step found it.
 struct StateBefore {
-  reference::Tensor row, col, second_moment;                    // empty where the path has none
-  reference::Tensor row_error, col_error, second_moment_error;  // relative; empty: exact
+  PerSlot<DecodedSlot> slot;  // empty where the path has none
+  double previous_norm = 0;   // nu'
 };
 
 struct StepBounds {
-  double parameter_rms = 0, update_rms = 0, clip = 0, step_size = 0, keep = 0;
-  reference::Tensor row, col, second_moment;
+  double parameter_rms = 0, update_rms = 0, clip = 0, update_norm = 0, limiter = 0, bias = 0, previous_norm = 0;
+  double step_size = 0, keep = 0;
+  PerSlot<reference::Tensor> slot;  // before storage
+  double least_low_rank = 0;        // no low-rank second moment is smaller, on either side
+  reference::Tensor low_rank_gradient, channel_scale;
   reference::Tensor parameter;  // of the float32 value, before it is rounded to the parameter's type
-  // Relative error of the update u (largest over the tensor's elements), used by global bounds.
-  double update_relative = 0;
 };
 
 // `record` is the reference's own step from `before`; parameter_before and parameter_after are its parameters.
+// `momentum` is what the subject stored of the momentum in this step, which every later stage reads; null where there
+// is none.
 void derive_bounds(const Problem& problem, const Arithmetic& arithmetic, const StateBefore& before,
-                   const reference::StepRecord& record, const reference::Tensor& parameter_before,
-                   const reference::Tensor& parameter_after, StepBounds& bounds);
+                   const reference::StepRecord& record, const DecodedSlot* momentum,
+                   const reference::Tensor& parameter_before, const reference::Tensor& parameter_after,
+                   StepBounds& bounds);
 
 }  // namespace plumbline::harness

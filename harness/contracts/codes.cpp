@@ -2,214 +2,220 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <numbers>
 #include <stdexcept>
 
-#include "harness/contracts/bounds.h"
-#include "reference/codecs/al8.h"
-#include "reference/codecs/linear_u8.h"
-#include "reference/codecs/log_u8.h"
+#include "harness/contracts/blocks.h"
+#include "harness/contracts/grids.h"
+#include "harness/contracts/rounded.h"
 
 namespace plumbline::harness {
 namespace {
 
 using reference::Tensor;
-constexpr double kLn2 = std::numbers::ln2;
-
-struct Block {
-  int64_t begin, end;  // values
-  int64_t index;       // block
-};
-
-// Blocks in order: they never cross a matrix.
-template <class F>
-void for_each_block(const SlotState& slot, F f) {
-  int64_t index = 0;
-  for (int64_t matrix = 0; matrix < slot.count; matrix += slot.matrix)
-    for (int64_t begin = matrix; begin < matrix + slot.matrix; begin += slot.block)
-      f(Block{begin, std::min(begin + slot.block, matrix + slot.matrix), index++});
-}
-
-int64_t block_count(const SlotState& slot) {
-  return slot.count / slot.matrix * ((slot.matrix + slot.block - 1) / slot.block);
-}
-
-double ulp32(double x) { return std::ldexp(1.0, std::max(std::ilogb(x == 0 ? 0x1p-126 : x), -126) - 23); }
+using reference::Vector;
 
 void check_sizes(const SlotState& slot, int64_t expected) {
-  const bool quantized = slot.storage != Storage::fp32;
-  const int64_t bytes = expected * (quantized ? 1 : 4);
-  if (slot.count != expected || int64_t(slot.values.size()) != bytes)
+  if (slot.count != expected)
+    throw std::runtime_error(fmt::format("state slot of {} values: expected {}", slot.count, expected));
+  const int64_t row = slot.row_length();
+  if (slot.matrix < 1 || row < 1 || slot.matrix % row != 0 || slot.count % slot.matrix != 0 ||
+      (has_codes(slot.storage) && slot.block < 1))
+    throw std::runtime_error("state slot: impossible blocks");
+  const int64_t bytes = expected / row * bytes_of_row(slot);
+  if (int64_t(slot.values.size()) != bytes)
     throw std::runtime_error(fmt::format("state slot of {} values in {} bytes: expected {} in {}", slot.count,
                                          slot.values.size(), expected, bytes));
-  if (!quantized) return;
-  if (slot.matrix < 1 || slot.block < 1 || slot.count % slot.matrix != 0)
-    throw std::runtime_error("state slot: impossible blocks");
-  const int64_t words = block_count(slot) * (slot.storage == Storage::linear_u8 ? 1 : 2);
+  if (!has_codes(slot.storage)) return;
+  const int64_t words = block_count(slot) * (is_log(slot.storage) ? 2 : 1);
   if (int64_t(slot.scales.size()) != words)
     throw std::runtime_error(fmt::format("state slot with {} words of scale: expected {}", slot.scales.size(), words));
 }
 
-reference::LogScale log_scale(const SlotState& slot, int64_t block) {
-  return {slot.scales[size_t(2 * block)], slot.scales[size_t(2 * block + 1)]};
+bool has_nonfinite(const Vector& x, const Block& b) { return !x.segment(b.begin, b.end - b.begin).allFinite(); }
+
+// Scale = largest magnitude, at least 1e-12: the subject's lies between what the contract of each value allows.
+void judge_largest(int64_t step, const SlotState& slot, const Block& b, const Tensor& exact, const Tensor& bound,
+                   QuantityJudge& judge) {
+  const auto x = exact.data.segment(b.begin, b.end - b.begin).abs();
+  const auto e = bound.data.segment(b.begin, b.end - b.begin);
+  constexpr double kFloor = reference::LinearU8::kSmallestScale;
+  const double largest = x.maxCoeff(), most = (x + e).maxCoeff(), least = (x - e).maxCoeff();
+  judge.element(step, b.index, slot.scales[size_t(b.index)], std::max(largest, kFloor),
+                std::max(most - largest, largest - least) + kUnit * kFloor);
 }
 
-// Error of l = log2 v in octaves: that of v, and that of the subject's own log2.
-double log_error(double v, double e, double l, const Arithmetic& a) {
-  const double inherited = e > 0 ? -std::log1p(-e / v) / kLn2 : 0;
-  return inherited + a.log2_absolute_ulps * ulp32(std::fabs(l) + inherited) + 0x1p-44;
-}
-
-// A log codec: code = (l - lo)/r K + first
-struct LogGrid {
-  double steps, first;
+struct Judging {
+  int64_t step;
+  const SlotState& slot;
+  const Arithmetic& arithmetic;
+  const Tensor &exact, &bound, &decoded;
+  reference::RoundingStream stream;
+  SlotJudges& judges;
+  CodeUse& use;
+  std::span<const int> codes;
+  double least;
 };
 
-void judge_log_block(int64_t step, const SlotState& slot, const Block& b, const Arithmetic& a, const Tensor& exact,
-                     const Tensor& bound, const Tensor& decoded, SlotJudges& j) {
-  const bool al8 = slot.storage == Storage::al8;
-  const LogGrid grid = al8 ? LogGrid{254, 1} : LogGrid{255, 0};
-  const reference::LogScale s = log_scale(slot, b.index);
-  const auto n = size_t(b.end - b.begin);
-  const std::span<const double> values(exact.data.data() + b.begin, n);
-  const reference::LogRange range = reference::log_range(values);
-
-  if (range.nonfinite) {  // the block must decode to NaN; its codes say nothing
-    j.scale.element(step, 2 * b.index, s.lo, std::nan(""), 0);
-    return;
-  }
-  thread_local std::vector<double> logs, errors;
-  logs.resize(n);
-  errors.resize(n);
-  double widest = 0;
-  for (size_t i = 0; i < n; ++i) {
-    logs[i] = reference::clamped_log2(values[i]);
-    errors[i] = values[i] > 0 ? log_error(values[i], bound.data[b.begin + int64_t(i)], logs[i], a) : 0;
-    widest = std::max(widest, errors[i]);
-  }
-  double lo = al8 ? range.lo : -126.0, hi = range.hi;
-  if (range.empty) {
-    lo = al8 ? 0 : -126;
-    hi = lo + 1;
-  } else if (!al8 && hi <= lo) {
-    hi = lo + 1;
-  }
-  // Where the true range is within the error, the subject may see one value (lo = hi - 1) or two.
-  const bool may_be_equal = al8 && !range.empty && hi - lo <= 2 * widest;
-  if (may_be_equal && std::fabs(s.lo - (hi - 1)) < std::fabs(s.lo - lo))
-    j.scale.element(step, 2 * b.index, s.lo, hi - 1, widest + kUnit * std::fabs(hi - 1));
-  else
-    j.scale.element(step, 2 * b.index, s.lo, lo, al8 && !range.empty ? widest : 0);
-  j.scale.element(step, 2 * b.index + 1, s.r, hi - s.lo, range.empty ? 0 : widest + kUnit * std::fabs(hi - s.lo));
-  if (!(s.r > 0) || !std::isfinite(s.lo)) return;  // the scale is broken: codes under it mean nothing
-
-  for (size_t i = 0; i < n; ++i) {
-    const int64_t at = b.begin + int64_t(i);
-    const auto code = double(uint8_t(slot.values[size_t(at)]));
-    if (al8 && (values[i] == 0 || code == 0)) {
-      j.code.element(step, at, code, values[i] == 0 ? 0 : 1, 0);
+// Codes on the grid of a block, and the decoded values.
+template <class Grid>
+void judge_codes(const Judging& j, const Block& b, const Grid& grid) {
+  const bool stochastic = j.slot.rounding == Rounding::stochastic;
+  for (int64_t i = b.begin; i < b.end; ++i) {
+    const double v = j.exact.data[i], e = j.bound.data[i];
+    const int code = j.codes[size_t(i)];
+    if (grid.is_zero(v) || grid.is_zero_code(code)) {
+      j.judges.code.element(j.step, i, code, grid.is_zero(v) ? 0 : 1, 0);
       continue;
     }
-    // fl(fl(fl(l - lo)/r) K): three roundings of the distance, one more where 1 is added
-    const double x = (logs[i] - s.lo) / s.r * grid.steps + grid.first, distance = std::fabs(x - grid.first);
-    const double band = errors[i] / s.r * grid.steps + 3 * kUnit * distance + grid.first * kUnit * std::fabs(x);
-    const double inside = std::clamp(x, grid.first, 255.0);
-    if (band <= 0.5) j.code.element(step, at, code, inside, 0.5 + band);
-    const double octaves = (0.5 + band) * s.r / grid.steps + std::fabs(x - inside) * s.r / grid.steps;
-    j.stored.element(step, at, decoded.data[at], values[i],
-                     values[i] * std::expm1(octaves * kLn2) + (values[i] < 0x1p-126 ? 0x1p-126 : 0));
+    const Position at =
+        stochastic ? grid.drawn(v, e, j.stream.uniform(b.column + i - b.begin, b.row, b.slice)) : grid.position(v, e);
+    const double inside = std::clamp(at.code, grid.first, grid.last);
+    if (at.band <= 0.5) j.judges.code.element(j.step, i, code, inside, 0.5 + at.band);
+    const double reach = (stochastic ? 1 : 0.5) + at.band + std::fabs(at.code - inside);
+    j.judges.stored.element(j.step, i, j.decoded.data[i], v, grid.distance(v, reach));
+    if (j.slot.rounding != Rounding::nearest) j.use.moved_by_rounding += code != grid.nearest_code(v);
   }
 }
 
-void judge_linear_block(int64_t step, const SlotState& slot, const Block& b, const Tensor& exact, const Tensor& bound,
-                        const Tensor& decoded, SlotJudges& j) {
-  const double s = slot.scales[size_t(b.index)];
-  double largest = 0, error = 0;
-  bool nonfinite = false;
-  for (int64_t i = b.begin; i < b.end; ++i) {
-    nonfinite |= !std::isfinite(exact.data[i]);
-    largest = std::max(largest, exact.data[i]);
-    error = std::max(error, bound.data[i]);
-  }
-  if (nonfinite) {
-    j.scale.element(step, b.index, s, std::nan(""), 0);
+void judge_log_block(const Judging& j, const Block& b) {
+  const SlotState& slot = j.slot;
+  const bool adaptive = slot.storage != Storage::log_u8;
+  const reference::LogScale s{slot.scales[size_t(2 * b.index)], slot.scales[size_t(2 * b.index + 1)]};
+  const std::span<const double> values(j.exact.data.data() + b.begin, size_t(b.end - b.begin));
+  const reference::LogRange range = reference::log_range(values);
+  if (range.nonfinite) {  // the block must decode to NaN; its codes say nothing
+    j.judges.scale.element(j.step, 2 * b.index, s.lo, std::nan(""), 0);
     return;
   }
-  constexpr double kFloor = reference::LinearU8::kSmallestScale;
-  j.scale.element(step, b.index, s, std::max(largest, kFloor), error + kUnit * kFloor);
+  double widest = 0;
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i] > 0)
+      widest = std::max(widest, log_error(values[i], j.bound.data[b.begin + int64_t(i)], j.least,
+                                          reference::clamped_log2(values[i]), j.arithmetic));
+  double lo = adaptive ? range.lo : -126.0, hi = range.hi;
+  if (range.empty) {
+    lo = adaptive ? 0 : -126;
+    hi = lo + 1;
+  } else if (!adaptive && hi <= lo) {
+    hi = lo + 1;
+  }
+  QuantityJudge& scale = j.judges.scale;
+  // Where the true range is within the error, the subject may see one value (lo = hi - 1) or two.
+  const bool may_be_equal = adaptive && !range.empty && hi - lo <= 2 * widest;
+  if (may_be_equal && std::fabs(s.lo - (hi - 1)) < std::fabs(s.lo - lo))
+    scale.element(j.step, 2 * b.index, s.lo, hi - 1, widest + kUnit * std::fabs(hi - 1));
+  else
+    scale.element(j.step, 2 * b.index, s.lo, lo, adaptive && !range.empty ? widest : 0);
+  scale.element(j.step, 2 * b.index + 1, s.r, hi - s.lo, range.empty ? 0 : widest + kUnit * std::fabs(hi - s.lo));
+  if (!(s.r > 0) || !std::isfinite(s.lo)) return;  // the scale is broken: codes under it mean nothing
+  judge_codes(j, b, LogGrid(slot, s, j.arithmetic, dither_offset(slot, j.stream, b), j.least));
+}
+
+void judge_linear_block(const Judging& j, const Block& b) {
+  const double s = j.slot.scales[size_t(b.index)];
+  if (has_nonfinite(j.exact.data, b)) {
+    j.judges.scale.element(j.step, b.index, s, std::nan(""), 0);
+    return;
+  }
+  judge_largest(j.step, j.slot, b, j.exact, j.bound, j.judges.scale);
   if (!(s > 0)) return;
-  for (int64_t i = b.begin; i < b.end; ++i) {
-    const auto code = double(uint8_t(slot.values[size_t(i)]));
-    const double x = exact.data[i] / s * 255;
-    const double band = bound.data[i] / s * 255 + 2 * kUnit * x + 0x1p-140 / s;  // two roundings, and v/s may underflow
-    const double inside = std::clamp(x, 0.0, 255.0);
-    if (band <= 0.5) j.code.element(step, i, code, inside, 0.5 + band);
-    j.stored.element(step, i, decoded.data[i], exact.data[i], (0.5 + band + std::fabs(x - inside)) * s / 255);
+  judge_codes(j, b, LinearGrid(j.slot, s, j.arithmetic, dither_offset(j.slot, j.stream, b)));
+}
+
+// bfloat16: no block, no code; each value is the rounding of some value within its bound.
+void judge_brain(const Judging& j) {
+  const int64_t n = j.slot.row_length(), rows = j.slot.matrix / n;
+  for (int64_t i = 0; i < j.exact.size(); ++i) {
+    double draw = 0.5;
+    if (j.slot.rounding == Rounding::stochastic) {
+      draw = j.stream.uniform(i % n, i / n % rows, i / j.slot.matrix);
+      j.use.moved_by_rounding += j.decoded.data[i] != round_to(DType::bfloat16, j.exact.data[i]);
+    }
+    judge_rounded(j.judges.stored, j.step, i, DType::bfloat16, j.slot.rounding, draw, j.decoded.data[i],
+                  j.exact.data[i], j.bound.data[i]);
   }
 }
 
 }  // namespace
 
-void decode_slot(const SlotState& slot, const Arithmetic& a, const std::vector<int64_t>& shape, DecodedSlot& out) {
+void decode_slot(const SlotState& slot, const Arithmetic& a, const std::vector<int64_t>& shape, DecodedSlot& out,
+                 uint32_t seed) {
   int64_t expected = 1;
   for (int64_t extent : shape) expected *= extent;
   check_sizes(slot, expected);
   out.values.shape = shape;
   out.values.data.resize(expected);
   out.relative_error = {};
-  if (slot.storage == Storage::fp32) {
-    load(DType::float32, slot.values.data(), {out.values.data.data(), size_t(expected)});
+  if (!has_codes(slot.storage)) {
+    load(slot.storage == Storage::bf16 ? DType::bfloat16 : DType::float32, slot.values.data(),
+         {out.values.data.data(), size_t(expected)});
     return;
   }
   out.relative_error.shape = shape;
   out.relative_error.data.resize(expected);
+  thread_local std::vector<int> codes;
+  read_codes(slot, codes);
+  const reference::RoundingStream stream = stream_of(slot, seed);
   for_each_block(slot, [&](const Block& b) {
-    if (slot.storage == Storage::linear_u8) {
-      const reference::LinearScale s{slot.scales[size_t(b.index)]};
+    const double offset = dither_offset(slot, stream, b);
+    if (!is_log(slot.storage)) {
+      const LinearGrid grid(slot, slot.scales[size_t(b.index)], a, offset);
       for (int64_t i = b.begin; i < b.end; ++i) {
-        out.values.data[i] = reference::LinearU8::decode(uint8_t(slot.values[size_t(i)]), s);
-        out.relative_error.data[i] = gamma(a.linear_decode);
+        out.values.data[i] = grid.decode(codes[size_t(i)]);
+        out.relative_error.data[i] = grid.decode_error();
       }
       return;
     }
-    const reference::LogScale s = log_scale(slot, b.index);
-    const bool al8 = slot.storage == Storage::al8;
-    auto decode = [&](uint8_t code) {
-      return al8 ? reference::Al8::decode(code, s) : reference::LogU8::decode(code, s);
-    };
-    auto error = [&](uint8_t code) {
-      const double octaves = (al8 ? std::max(code - 1, 0) * s.r / 254 : code * s.r / 255) + 1;
-      return std::expm1(kLn2 * gamma(a.log_decode) * octaves) + a.exp2_ulps * 2 * kUnit;
-    };
+    const reference::LogScale s{slot.scales[size_t(2 * b.index)], slot.scales[size_t(2 * b.index + 1)]};
+    const LogGrid grid(slot, s, a, offset);
     double values[256], errors[256];
-    const bool table = b.end - b.begin > 256;
+    const bool table = slot.storage != Storage::al16 && b.end - b.begin > 256;
     if (table)
-      for (int c = 0; c < 256; ++c) values[c] = decode(uint8_t(c)), errors[c] = error(uint8_t(c));
+      for (int c = 0; c < 256; ++c) values[c] = grid.decode(c), errors[c] = grid.decode_error(c);
     for (int64_t i = b.begin; i < b.end; ++i) {
-      const auto code = uint8_t(slot.values[size_t(i)]);
-      out.values.data[i] = table ? values[code] : decode(code);
-      out.relative_error.data[i] = table ? errors[code] : error(code);
+      const int code = codes[size_t(i)];
+      out.values.data[i] = table ? values[code] : grid.decode(code);
+      out.relative_error.data[i] = table ? errors[code] : grid.decode_error(code);
     }
   });
 }
 
 void judge_slot(int64_t step, const SlotState& slot, const Arithmetic& a, const Tensor& exact, const Tensor& bound,
-                const Tensor& decoded, SlotJudges judges, std::bitset<256>& codes) {
+                const Tensor& decoded, SlotJudges judges, CodeUse& use, uint32_t seed, double least) {
   if (slot.storage == Storage::fp32) {
-    for (int64_t i = 0; i < exact.size(); ++i)
-      judges.stored.element(step, i, decoded.data[i], exact.data[i], bound.data[i]);
+    judges.stored.array(step, std::span<const double>(decoded.data.data(), size_t(decoded.size())),
+                        {exact.data.data(), size_t(exact.size())}, {bound.data.data(), size_t(bound.size())});
     return;
   }
+  thread_local std::vector<int> codes;
+  Judging j{step, slot, a, exact, bound, decoded, stream_of(slot, seed), judges, use, {}, least};
+  if (slot.storage == Storage::bf16) return judge_brain(j);
+  read_codes(slot, codes);
+  j.codes = codes;
   for_each_block(slot, [&](const Block& b) {
-    if (slot.storage == Storage::linear_u8)
-      judge_linear_block(step, slot, b, exact, bound, decoded, judges);
+    if (is_log(slot.storage))
+      judge_log_block(j, b);
     else
-      judge_log_block(step, slot, b, a, exact, bound, decoded, judges);
+      judge_linear_block(j, b);
   });
-  for (const std::byte code : slot.values) codes.set(size_t(code));
+  for (const int code : codes) use.codes.set(size_t(code & 255));
+}
+
+bool storage_notices(const SlotState& slot, const Tensor& other, const Tensor& exact, const Tensor& bound) {
+  if (other.size() != exact.size()) return true;
+  if (!has_codes(slot.storage)) {
+    const double spacing = slot.storage == Storage::bf16 ? 0x1p-7 : 0;  // at most, relative
+    return ((other.data - exact.data).abs() > bound.data + spacing * exact.data.abs()).any();
+  }
+  bool noticed = false;
+  for_each_block(slot, [&](const Block& b) {
+    const int64_t n = b.end - b.begin;
+    const auto x = exact.data.segment(b.begin, n).abs();
+    const double largest = other.data.segment(b.begin, n).abs().maxCoeff();
+    noticed |= std::fabs(largest - x.maxCoeff()) > 2 * bound.data.segment(b.begin, n).maxCoeff() + 1e-12;
+  });
+  return noticed;
 }
 
 }  // namespace plumbline::harness

@@ -6,6 +6,7 @@
 
 #include "cuda/api/optimizer.h"
 #include "harness/error.h"
+#include "harness/slots.h"
 #include "harness/subject.h"
 #include "harness/subjects/linear.h"
 #include "harness/subjects/memory.h"
@@ -25,7 +26,8 @@ Type production_type(DType type) {
 }
 
 static_assert(int(Storage::linear_u8) == int(plumbline::Storage::linear_u8) &&
-              int(Storage::al8) == int(plumbline::Storage::al8));
+              int(Storage::al8) == int(plumbline::Storage::al8) && int(Storage::uf4) == int(plumbline::Storage::uf4) &&
+              int(Rounding::dither) == int(plumbline::Rounding::dither));
 
 // Options go by name through both tables, so that an option that one side lacks is an error and not a silent default.
 GroupOptions production_options(const Problem& problem) {
@@ -36,7 +38,13 @@ GroupOptions production_options(const Problem& problem) {
     if (value != row.default_value) set_option(options, row.name, value);
   }
   set_option(options, "storage", to_string(problem.storage));
+  set_option(options, "rounding", to_string(problem.rounding));
   set_option(options, "block", std::to_string(problem.block));
+  set_option(options, "momentum_storage", to_string(problem.momentum_storage));
+  set_option(options, "momentum_rounding", to_string(problem.momentum_rounding));
+  set_option(options, "momentum_block", std::to_string(problem.momentum_block));
+  set_option(options, "parameter_rounding", to_string(problem.parameter_rounding));
+  set_option(options, "seed", std::to_string(uint32_t(problem.seed)));
   set_option(options, "min_quantized_size", std::to_string(problem.min_quantized_size));
   set_option(options, "parameter_norm", problem.carried_norm ? "carried" : "fresh");
   return options;
@@ -50,7 +58,7 @@ class ProductionSession final : public Session {
         parameter_(*memory_, parameter.size()),
         gradient_(*memory_, size_t(problem.elements()) * size_of(problem.gradient)),
         parameter_bytes_(parameter.size()),
-        factored_(problem.factored()) {
+        problem_(problem) {
     OptimizerConfig config;
     config.backend = backend;
     config.memory = &resource_;
@@ -58,6 +66,7 @@ class ProductionSession final : public Session {
     config.schedule_seed = problem.seed;
     TensorSpec spec{"tensor", problem.shape, production_type(problem.parameter), production_type(problem.gradient), 0};
     optimizer_ = std::make_unique<Optimizer>(std::vector{spec}, std::vector{production_options(problem)}, config);
+    if (problem.gradient_scale != 1) optimizer_->set_gradient_multiplier(float(problem.gradient_scale));
     parameter_.write(parameter);
   }
 
@@ -76,6 +85,7 @@ class ProductionSession final : public Session {
     const plumbline::Arithmetic a = optimizer_->arithmetic(0);
     Arithmetic out;
     out.square = a.square;
+    out.momentum_square = a.momentum_square;
     out.row_additions = a.row_additions;
     out.col_additions = a.col_additions;
     out.average_new = a.average_new;
@@ -90,10 +100,23 @@ class ProductionSession final : public Session {
     out.update = a.update;
     out.decayed = a.decayed;
     out.full_update = a.full_update;
+    out.momentum_new = a.momentum_new;
+    out.momentum_old = a.momentum_old;
+    out.clipped_update = a.clipped_update;
+    out.residual = a.residual;
+    out.residual_square = a.residual_square;
+    out.projected_additions = a.projected_additions;
+    out.low_rank_gradient = a.low_rank_gradient;
+    out.low_rank_update = a.low_rank_update;
+    out.channel_scale = a.channel_scale;
     out.log2_absolute_ulps = a.log2_absolute_ulps;
     out.exp2_ulps = a.exp2_ulps;
     out.log_decode = a.log_decode;
     out.linear_decode = a.linear_decode;
+    out.dither_exponent = a.dither_exponent;
+    out.dither_factor = a.dither_factor;
+    out.uniform_encode = a.uniform_encode;
+    out.uniform_decode = a.uniform_decode;
     return out;
   }
 
@@ -117,26 +140,42 @@ class ProductionSession final : public Session {
     out.clip = record.clip;
     out.step_size = record.step_size;
     out.keep = record.keep;
-    if (factored_) {
-      out.row = std::move(record.row);
-      out.col = std::move(record.col);
-    } else {
-      out.second_moment = std::move(record.second_moment);
+    if (problem_.options.limiter_margin) {
+      out.update_norm = known(record.update_norm);
+      out.limiter = record.limiter;
     }
+    if (problem_.options.beta1) out.bias = record.bias;
+    auto show = [](std::vector<float>& from, std::optional<std::vector<float>>& to) {
+      to = from.empty() ? std::nullopt : std::optional(std::move(from));
+    };
+    show(record.row, out.row);
+    show(record.col, out.col);
+    show(record.second_moment, out.second_moment);
+    show(record.momentum, out.momentum);
+    show(record.confidence_row, out.confidence_row);
+    show(record.confidence_col, out.confidence_col);
+    show(record.low_rank_gradient, out.low_rank_gradient);
+    show(record.low_rank_momentum, out.low_rank_momentum);
+    show(record.low_rank_second_moment, out.low_rank_second_moment);
+    show(record.low_rank_row, out.low_rank_row);
+    show(record.low_rank_col, out.low_rank_col);
+    show(record.channel_scale, out.channel_scale);
     out.state.clear();
     for (RawSlot& raw : optimizer_->export_raw(0)) {
       SlotState slot;
-      if (raw.name == "row") {
-        slot.slot = reference::Slot::row;
-      } else if (raw.name == "col") {
-        slot.slot = reference::Slot::col;
-      } else if (raw.name == "second_moment") {
-        slot.slot = reference::Slot::second_moment;
-      } else {
-        continue;  // the carried norm: judged as parameter_rms
+      const SlotInfo* named = find_slot(raw.name);
+      if (raw.name == "previous_norm") {
+        double norm;
+        std::memcpy(&norm, raw.values.data(), sizeof(norm));
+        out.previous_norm = norm;
       }
+      if (!named) continue;  // the carried norm: judged as parameter_rms
+      slot.slot = named->slot;
       slot.storage = static_cast<Storage>(raw.storage);
+      slot.rounding = static_cast<Rounding>(raw.rounding);
+      slot.writes = raw.writes;
       slot.matrix = raw.matrix;
+      slot.row = raw.row;
       slot.block = raw.block;
       slot.values = std::move(raw.values);
       slot.scales = std::move(raw.scales);
@@ -156,7 +195,7 @@ class ProductionSession final : public Session {
   GuardedResource resource_;
   GuardedBuffer parameter_, gradient_;
   size_t parameter_bytes_;
-  bool factored_;
+  Problem problem_;
   std::unique_ptr<Optimizer> optimizer_;
 };
 
@@ -170,6 +209,8 @@ class ProductionSubject final : public Subject {
     // Fibers are for finding faults in small launches, not for size.
     if (backend_ == Backend::emulator && problem.elements() > 1 << 17)
       return "too large for the emulator (more than 2^17 elements)";
+    if (backend_ != Backend::host && problem.path() == reference::Path::projected)
+      return "the kernels have no projection yet";
     return {};
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {

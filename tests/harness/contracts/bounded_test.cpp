@@ -14,7 +14,7 @@
 namespace plumbline::harness {
 namespace {
 
-constexpr double kAnything = Rounding::kAnything;
+constexpr double kAnything = TypeRounding::kAnything;
 
 PeerArithmetic in(DType results, bool probable = false) {
   PeerArithmetic::Options options;
@@ -31,7 +31,7 @@ std::mt19937_64 seeded() {
 
 TEST(Bounded, FloatOperationsStayWithinTheirBounds) {
   std::mt19937_64 random = seeded();
-  const Rounding r(DType::float32);
+  const TypeRounding r(DType::float32);
   std::uniform_real_distribution<double> exponent(-70, 60), fraction(-2, 2);
   double closest = 0;
   for (int i = 0; i < 100000; ++i) {
@@ -55,7 +55,7 @@ TEST(Bounded, FloatOperationsStayWithinTheirBounds) {
 // Each operand anywhere within its own error.
 TEST(Bounded, ErrorsOfOperandsArePropagated) {
   std::mt19937_64 random = seeded();
-  const Rounding r(DType::float64);
+  const TypeRounding r(DType::float64);
   std::uniform_real_distribution<double> value(-3, 3), width(0, 0.5), inside(-1, 1);
   double closest = 0;
   for (int i = 0; i < 100000; ++i) {
@@ -125,7 +125,7 @@ TEST(Bounded, SixteenBitSumsAccumulateInFloat32AndRoundOnce) {
 }
 
 TEST(Bounded, WhatIsExactStaysExact) {
-  const Rounding r(DType::float32);
+  const TypeRounding r(DType::float32);
   EXPECT_EQ(r.product({3}, {1}).error, 0);
   EXPECT_EQ(r.quotient({3}, {1}).error, 0);
   EXPECT_EQ(r.sum({3}, {0}).error, 0);
@@ -135,13 +135,13 @@ TEST(Bounded, WhatIsExactStaysExact) {
 }
 
 TEST(Bounded, SubnormalResultsLoseHalfTheSmallestOrAllOfThemselves) {
-  EXPECT_NEAR(Rounding(DType::float32).product({1e-20}, {1e-20}).error, 0x1p-150, 1e-47);
-  EXPECT_NEAR(Rounding(DType::float32, true).product({1e-20}, {1e-20}).error, 1e-40, 1e-46);
-  EXPECT_NEAR(Rounding(DType::float32).product({1e-30}, {1e-30}).error, 1e-60, 1e-66);
+  EXPECT_NEAR(TypeRounding(DType::float32).product({1e-20}, {1e-20}).error, 0x1p-150, 1e-47);
+  EXPECT_NEAR(TypeRounding(DType::float32, true).product({1e-20}, {1e-20}).error, 1e-40, 1e-46);
+  EXPECT_NEAR(TypeRounding(DType::float32).product({1e-30}, {1e-30}).error, 1e-60, 1e-66);
 }
 
 TEST(Bounded, OverflowAndDivisionByWhatMayBeZeroBoundNothing) {
-  const Rounding r(DType::float32);
+  const TypeRounding r(DType::float32);
   EXPECT_EQ(r.product({1e30}, {1e30}).error, kAnything);
   EXPECT_EQ(r.quotient({1}, {1e-3, 1e-3}).error, kAnything);
   EXPECT_EQ(r.sum({1, kAnything}, {2}).error, kAnything);

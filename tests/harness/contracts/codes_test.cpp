@@ -67,7 +67,7 @@ SlotState encode(Storage storage, const std::vector<double>& values, int64_t mat
 
 struct Judged {
   QuantityJudge scale{Quantity::row_scale}, code{Quantity::row_code}, stored{Quantity::row_stored};
-  std::bitset<256> codes;
+  CodeUse use;
 };
 // `error`: relative, of the subject's value before coding.
 Judged judge(const SlotState& slot, const std::vector<double>& exact, double error = 0) {
@@ -77,7 +77,7 @@ Judged judge(const SlotState& slot, const std::vector<double>& exact, double err
   DecodedSlot decoded;
   decode_slot(slot, arithmetic(), {n}, decoded);
   Judged out;
-  judge_slot(1, slot, arithmetic(), values, bound, decoded.values, {out.scale, out.code, out.stored}, out.codes);
+  judge_slot(1, slot, arithmetic(), values, bound, decoded.values, {out.scale, out.code, out.stored}, out.use);
   return out;
 }
 
@@ -113,7 +113,7 @@ TEST_P(Codes, OfTheReferenceAreAccepted) {
     EXPECT_FALSE(j.stored.broken()) << seed << ": " << j.stored.result().worst.ratio;
     EXPECT_EQ(j.scale.result().ratios.total(), 6 * words);
     EXPECT_EQ(j.code.result().ratios.total(), 300u);
-    EXPECT_GT(j.codes.count(), 20u);
+    EXPECT_GT(j.use.codes.count(), 20u);
   }
 }
 

@@ -1,0 +1,223 @@
+#include "properties/extended.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace plumbline::properties {
+namespace {
+
+using harness::DType;
+using harness::Feature;
+using harness::Problem;
+using harness::Regime;
+using harness::Rounding;
+using harness::Storage;
+using reference::MomentumOf;
+using reference::ScaleType;
+
+// Neither a row nor a column, wide or tall.
+std::vector<int64_t> draw_matrix(Draw& d, int64_t largest) {
+  const int64_t shorter = d.between(2, int(std::clamp<int64_t>(largest / 8, 2, 40)));
+  const int64_t longer = d.between(int(shorter), int(std::clamp<int64_t>(largest / shorter, shorter, 300)));
+  return d.one_in(2) ? std::vector<int64_t>{shorter, longer} : std::vector<int64_t>{longer, shorter};
+}
+// Enough of both axes for the roundings of a few hundred values to differ.
+void take_many_values(Problem& p, Draw& d, int64_t largest) {
+  const int64_t cols = p.shape.back();
+  if (p.elements() >= 256 && cols > 1 && cols < p.elements()) return;
+  const int side = largest < 256 ? 8 : 16;
+  p.shape = {d.between(side, largest < 1600 ? side : 40), d.between(side, largest < 1600 ? side : 40)};
+}
+
+void take_momentum(Problem& p, MomentumOf of, Draw& d) {
+  p.options.beta1 = d.of({0.5, 0.9, 0.9, 0.99});
+  p.options.momentum_of = of;
+  p.options.projection_rank = 0;
+  p.steps = std::max<int64_t>(p.steps, 2);
+}
+
+void take_confidence(Problem& p, Draw& d, int64_t largest) {
+  take_momentum(p, MomentumOf::update, d);
+  if (p.shape.size() < 2) p.shape = draw_matrix(d, largest);
+  p.options.factored = true;
+  p.options.beta3 = d.of({0.5, 0.9, 0.99, 0.999});
+}
+
+// Both orientations, ranks up to the shorter side.
+void take_projection(Problem& p, Draw& d, int64_t largest) {
+  auto& o = p.options;
+  o.momentum_of = MomentumOf::gradient;
+  o.beta3.reset();
+  if (p.shape.size() < 2 || p.elements() < 4 * p.shape[0] || p.shape[0] < 2) p.shape = draw_matrix(d, largest);
+  const int64_t m = p.shape[0], n = p.elements() / m;
+  o.projection_rank = d.between(1, int(std::min<int64_t>({m, n, 12})));
+  o.projection_refresh = d.of({200, 200, 1, 2});
+  o.projection_seed = d.of({0, 1, 77});
+  o.projection_factored = d.one_in(3);
+  o.projection_scale_by = d.one_in(3) ? ScaleType::tensor : ScaleType::channel;
+}
+
+// Quantized, so that rounding has something to do.
+void take_quantized(Problem& p) { p.min_quantized_size = 1; }
+
+}  // namespace
+
+void extend(Problem& p, Draw& d, int64_t largest) {
+  auto& o = p.options;
+  switch (d.below(6)) {
+    case 0:
+      break;
+    case 1:
+      take_momentum(p, MomentumOf::gradient, d);
+      break;
+    case 2:
+      take_momentum(p, MomentumOf::update, d);
+      break;
+    case 3:
+      take_confidence(p, d, largest);
+      break;
+    case 4:
+      take_projection(p, d, largest);
+      break;
+    default:
+      take_momentum(p, MomentumOf::gradient, d);
+      take_projection(p, d, largest);
+      break;
+  }
+  if (d.one_in(3)) o.limiter_margin = d.of({0.0, 0.01, 0.1, 1.0});
+  o.eps_came = d.of({1e-8, 1e-8, 1e-3});
+  p.momentum_storage = d.of({Storage::fp32, Storage::bf16, Storage::uf8, Storage::uf4, Storage::uf4});
+  p.momentum_block = d.of({0, 0, 64, 128, 256, 1024, 2048});
+  p.momentum_rounding = d.of({Rounding::nearest, Rounding::nearest, Rounding::stochastic, Rounding::dither});
+  p.rounding = d.of({Rounding::nearest, Rounding::nearest, Rounding::stochastic, Rounding::dither});
+  p.parameter_rounding = d.of({Rounding::nearest, Rounding::stochastic});
+  if (d.one_in(6)) p.gradient_scale = d.of({0.5, 4.0, double(1 / 3.0f), double(0.1f)});
+}
+
+void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
+  auto& o = p.options;
+  p.focus = {feature};
+  const bool projection = feature >= Feature::projection && feature <= Feature::projection_seed;
+  if (projection) {
+    take_projection(p, d, largest);
+    if (feature != Feature::projection) {  // some act by little, or by a factor that the clip takes back
+      p.parameter = DType::float32;
+      o.projection_scale_by = ScaleType::channel;
+      o.clip = 0;
+    }
+  }
+  switch (feature) {
+    case Feature::momentum:
+      if (!o.beta1) take_momentum(p, d.of({MomentumOf::gradient, MomentumOf::update}), d);
+      p.steps = std::max<int64_t>(p.steps, 2);
+      if (p.data.regime == Regime::frozen) p.data.regime = Regime::gaussian;  // bias-corrected, M is g again
+      if (p.elements() < 16) p.shape = {d.between(2, 8), 8};
+      break;
+    case Feature::momentum_of:
+      take_momentum(p, MomentumOf::update, d);
+      break;
+    case Feature::confidence:
+      take_confidence(p, d, largest);
+      break;
+    case Feature::eps_came:
+      take_confidence(p, d, largest);
+      o.eps_came = d.of({0.1, 0.5, 1.0});
+      break;
+    case Feature::bias:
+      if (!o.beta1) take_momentum(p, MomentumOf::gradient, d);
+      o.relative_step = false;
+      break;
+    case Feature::limiter:  // gradients that grow, or a momentum that starts from nothing
+      o.limiter_margin = d.of({0.0, 0.01, 0.1});
+      o.beta3.reset();  // which keeps the norm about where it is
+      o.clip = o.momentum_of == MomentumOf::update ? o.clip : 0;
+      if (o.projection_rank > 0) o.beta1 = 0.9, o.projection_refresh = 200;
+      p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
+      if (o.momentum_of == MomentumOf::update) o.beta1 = 0.9, p.data.regime = Regime::gaussian;
+      p.data.exponent = -10;
+      p.steps = std::max<int64_t>(p.steps, 3);
+      break;
+    case Feature::projection_refresh:
+      o.projection_refresh = d.of({1, 2});
+      p.steps = std::max<int64_t>(p.steps, 4);
+      break;
+    case Feature::projection_scale_by:
+      o.projection_scale_by = ScaleType::tensor;
+      break;
+    case Feature::projection_scale:
+      o.projection_scale = d.of({4.0, 0.25, 128.0});
+      o.projection_scale_first = d.one_in(2);
+      o.clip = 0;
+      break;
+    case Feature::projection_scale_first:  // s (.) g has about RMS sqrt(rank/n)
+      o.projection_scale = d.of({4.0, 64.0});
+      o.projection_scale_first = false;
+      o.clip = 1e-3;
+      break;
+    case Feature::projection_eps:
+      o.projection_eps = d.of({0.01, 0.1, 1.0});
+      break;
+    case Feature::projection_factored:
+      // of two rows an integer projection may leave nothing but zeros
+      if (std::min(p.shape[0], p.elements() / p.shape[0]) < 4)
+        p.shape = {d.between(4, 8), d.between(8, int(std::clamp<int64_t>(largest / 8, 8, 40)))};
+      o.projection_factored = true;
+      o.projection_rank = std::clamp<int64_t>(o.projection_rank, 2, 4);
+      break;
+    case Feature::projection_seed:
+      o.projection_seed = d.of<int64_t>({1, 12345, 0xffffffff});
+      break;
+    case Feature::rounding:
+      take_quantized(p);
+      p.storage = d.of({Storage::al8, Storage::log_u8, Storage::linear_u8, Storage::al16});
+      p.rounding = p.storage == Storage::linear_u8 || d.one_in(2) ? Rounding::stochastic : Rounding::dither;
+      if (p.data.regime == Regime::constant) p.data.regime = Regime::gaussian;
+      take_many_values(p, d, largest);
+      break;
+    case Feature::momentum_rounding:
+      take_quantized(p);
+      if (!o.beta1) take_momentum(p, d.of({MomentumOf::gradient, MomentumOf::update}), d);
+      p.momentum_storage = d.of({Storage::bf16, Storage::uf8, Storage::uf4});
+      p.momentum_rounding =
+          p.momentum_storage == Storage::bf16 || d.one_in(2) ? Rounding::stochastic : Rounding::dither;
+      take_many_values(p, d, largest);
+      break;
+    case Feature::parameter_rounding:
+      p.parameter = d.of({DType::bfloat16, DType::float16});
+      p.parameter_rounding = Rounding::stochastic;
+      take_many_values(p, d, largest);
+      break;
+    case Feature::gradient_scale:
+      p.gradient_scale = d.of({0.5, 4.0, double(1 / 3.0f), double(0.1f)});
+      break;
+    default:
+      break;
+  }
+}
+
+void settle(Problem& p) {
+  auto& o = p.options;
+  if (p.storage == Storage::linear_u8 && p.rounding == Rounding::dither) p.rounding = Rounding::stochastic;
+  if (p.momentum_storage == Storage::bf16 && p.momentum_rounding == Rounding::dither)
+    p.momentum_rounding = Rounding::stochastic;
+  if (o.projection_rank > 0) o.momentum_of = MomentumOf::gradient;
+  if (!o.beta1 || o.momentum_of == MomentumOf::gradient) o.beta3.reset();
+  if (!o.beta1) o.momentum_of = MomentumOf::gradient;
+  // An even grid from zero keeps nothing of blocks that span many octaves, and a projection mixes what is small into
+  // what is large.
+  const bool even = o.beta1 || o.projection_rank > 0 || p.storage == Storage::linear_u8;
+  const Regime r = p.data.regime;
+  if (even && (r == Regime::wide || r == Regime::extreme || r == Regime::sparse_rows || r == Regime::zero_rows ||
+               r == Regime::subnormal || r == Regime::constant ||
+               (r == Regime::heavy_tail && p.momentum_storage == Storage::uf4)))
+    p.data.regime = Regime::gaussian;
+  // Where u is the sign of g, a momentum of it has two values.
+  if (o.beta1 && o.momentum_of == MomentumOf::update) {
+    const int64_t cols = p.shape.back(), rows = p.shape.size() < 2 ? cols : p.shape[p.shape.size() - 2];
+    if (rows == 1 || cols == 1) p.momentum_storage = Storage::fp32;
+    if (r == Regime::frozen || r == Regime::rank_one || r == Regime::constant) p.data.regime = Regime::gaussian;
+  }
+  if (p.storage == Storage::log_u8 && (even || o.limiter_margin)) p.storage = Storage::al8;
+}
+
+}  // namespace plumbline::properties
