@@ -203,7 +203,7 @@ TEST(BoundedChain, FollowsTheReferenceInEveryDialect) {
           ASSERT_NEAR(bounded[size_t(i)].value, p.data[i], 1e-12 * std::fabs(p.data[i]) + 1e-14)
               << dialect.name << " step " << t;
           ASSERT_LE(std::fabs(bounded[size_t(i)].value - p.data[i]), bounded[size_t(i)].error);
-          ASSERT_LT(bounded[size_t(i)].error, 1e-5)  // optax has its weights in float32
+          ASSERT_LT(bounded[size_t(i)].error, 1e-4)  // optax has its weights in float32
               << dialect.name << " step " << t;
         }
       }
