@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -334,7 +335,7 @@ class CaseRun {
     }
     if (observed_.previous_norm && previous_.previous_norm)
       same(Quantity::previous_norm,
-           std::memcmp(&*observed_.previous_norm, &*previous_.previous_norm, sizeof(double)) == 0);
+           std::bit_cast<uint64_t>(*observed_.previous_norm) == std::bit_cast<uint64_t>(*previous_.previous_norm));
   }
 
   // What the subject left is where the next step starts.

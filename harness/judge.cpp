@@ -1,6 +1,7 @@
 #include "harness/judge.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -33,11 +34,13 @@ const std::vector<Interval>& intervals(DType type) {
 
 namespace {
 
-// The common case of error_ratio: both finite, a bound above zero. Negative: not that case.
-inline double finite_ratio(double got, double expected, double bound) {
-  const double error = std::fabs(got - expected);
-  if (!(error < kInfinity) || !(bound > 0)) return -1;
-  return error / bound;
+// RatioHistogram::bucket_of a ratio in [0, 1], without branches; of any other, some number.
+inline int64_t bucket_below_one(double ratio) {
+  const auto bits = std::bit_cast<int64_t>(ratio), fraction = bits & 0xfffffffffffff;
+  const int64_t quarter =
+      (fraction > 0) + (fraction > 0x306fe0a31b715) + (fraction > 0x6a09e667f3bcd) + (fraction > 0xae89f995ad3ad);
+  const int64_t bucket = 4 * ((bits >> 52) - 1023 + 24) + quarter;
+  return ratio == 0 ? 0 : bucket < 1 ? 1 : bucket;
 }
 
 }  // namespace
@@ -65,25 +68,39 @@ void QuantityJudge::record(int64_t step, int64_t index, double got, double expec
   }
 }
 
-void QuantityJudge::quick(int64_t step, int64_t index, double got, double expected, double bound) {
-  const double ratio = finite_ratio(got, expected, bound);
-  if (touched_ && ratio >= 0 && ratio <= result_.worst.ratio && ratio <= 1)
-    result_.ratios.add(ratio);
-  else
-    element(step, index, got, expected, bound);
+// In pieces: ratios and their buckets first, in loops that vectorise; whatever is out of the ordinary (no number, no
+// bound, a new worst) goes the long way.
+template <class Got>
+void QuantityJudge::whole(int64_t step, std::span<const Got> got, std::span<const double> expected,
+                          std::span<const double> bound) {
+  constexpr size_t kPiece = 256;
+  double ratio[kPiece];
+  int64_t bucket[kPiece];
+  const size_t count = std::min(got.size(), expected.size());
+  for (size_t begin = 0; begin < count; begin += kPiece) {
+    const size_t n = std::min(kPiece, count - begin);
+    for (size_t i = 0; i < n; ++i)
+      ratio[i] = std::fabs(double(got[begin + i]) - expected[begin + i]) / bound[begin + i];
+    for (size_t i = 0; i < n; ++i) bucket[i] = bucket_below_one(ratio[i]);
+    for (size_t i = 0; i < n; ++i) {
+      if (touched_ && ratio[i] >= 0 && ratio[i] <= result_.worst.ratio && ratio[i] <= 1)
+        ++result_.ratios.count[size_t(bucket[i])];
+      else
+        element(step, int64_t(begin + i), got[begin + i], expected[begin + i], bound[begin + i]);
+    }
+  }
+  for (size_t i = count; i < expected.size(); ++i)  // missing
+    element(step, int64_t(i), std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
 }
 
 void QuantityJudge::array(int64_t step, std::span<const float> got, std::span<const double> expected,
                           std::span<const double> bound) {
-  for (size_t i = 0; i < expected.size(); ++i)
-    quick(step, int64_t(i), i < got.size() ? double(got[i]) : std::numeric_limits<double>::quiet_NaN(), expected[i],
-          bound[i]);
+  whole(step, got, expected, bound);
 }
 
 void QuantityJudge::array(int64_t step, std::span<const double> got, std::span<const double> expected,
                           std::span<const double> bound) {
-  for (size_t i = 0; i < expected.size(); ++i)
-    quick(step, int64_t(i), i < got.size() ? got[i] : std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
+  whole(step, got, expected, bound);
 }
 
 void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> got, std::span<const double> expected,
@@ -92,11 +109,10 @@ void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> 
   for (size_t i = count; i < expected.size(); ++i)  // missing
     element(step, int64_t(i), std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
   if (type == DType::float32) {
-    for (size_t i = 0; i < count; ++i) {
-      float x;
-      std::memcpy(&x, got.data() + 4 * i, 4);
-      quick(step, int64_t(i), x, expected[i], bound[i]);
-    }
+    thread_local std::vector<float> values;
+    values.resize(count);
+    std::memcpy(values.data(), got.data(), 4 * count);
+    whole(step, std::span<const float>(values), expected.first(count), bound.first(count));
     return;
   }
   const std::vector<Interval>& all = intervals(type);

@@ -35,8 +35,8 @@ class QuantityJudge {
   int64_t first_broken_step() const { return first_broken_step_; }
 
  private:
-  // element() for long arrays: what is neither the worst so far nor outside takes the short way.
-  void quick(int64_t step, int64_t index, double got, double expected, double bound);
+  template <class Got>
+  void whole(int64_t step, std::span<const Got> got, std::span<const double> expected, std::span<const double> bound);
   QuantityResult result_;
   bool touched_ = false;
   int64_t first_broken_step_ = 0;

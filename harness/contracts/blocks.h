@@ -61,7 +61,7 @@ inline void read_codes(const SlotState& slot, std::vector<int>& codes) {
           out[i] = bytes[2 * i] | bytes[2 * i + 1] << 8;
           break;
         case Storage::uf8:
-          out[i] = int8_t(bytes[i]);
+          out[i] = (bytes[i] ^ 128) - 128;
           break;
         case Storage::uf4: {
           const int nibble = i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15;

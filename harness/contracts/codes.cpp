@@ -68,8 +68,8 @@ void judge_codes(const Judging& j, const Block& b, const Grid& grid) {
       j.judges.code.element(j.step, i, code, grid.is_zero(v) ? 0 : 1, 0);
       continue;
     }
-    const Position at =
-        stochastic ? grid.drawn(v, e, j.stream.uniform(b.column + i - b.begin, b.row, b.slice)) : grid.position(v, e);
+    const Position at = stochastic ? grid.drawn(v, e, j.stream.uniform(b.column + i - b.begin, b.row, b.slice))
+                                   : grid.at(i - b.begin, v, e);
     const double inside = std::clamp(at.code, grid.first, grid.last);
     if (at.band <= 0.5) j.judges.code.element(j.step, i, code, inside, 0.5 + at.band);
     const double reach = (stochastic ? 1 : 0.5) + at.band + std::fabs(at.code - inside);
@@ -88,11 +88,16 @@ void judge_log_block(const Judging& j, const Block& b) {
     j.judges.scale.element(j.step, 2 * b.index, s.lo, std::nan(""), 0);
     return;
   }
+  thread_local std::vector<double> logs, errors;
+  logs.resize(values.size());
+  errors.resize(values.size());
   double widest = 0;
-  for (size_t i = 0; i < values.size(); ++i)
-    if (values[i] > 0)
-      widest = std::max(widest, log_error(values[i], j.bound.data[b.begin + int64_t(i)], j.least,
-                                          reference::clamped_log2(values[i]), j.arithmetic));
+  for (size_t i = 0; i < values.size(); ++i) {
+    logs[i] = reference::clamped_log2(values[i]);
+    const double bound = j.bound.data[b.begin + int64_t(i)];
+    errors[i] = values[i] > 0 ? log_error(values[i], bound, j.least, logs[i], j.arithmetic) : 0;
+    widest = std::max(widest, errors[i]);
+  }
   double lo = adaptive ? range.lo : -126.0, hi = range.hi;
   if (range.empty) {
     lo = adaptive ? 0 : -126;
@@ -109,7 +114,9 @@ void judge_log_block(const Judging& j, const Block& b) {
     scale.element(j.step, 2 * b.index, s.lo, lo, adaptive && !range.empty ? widest : 0);
   scale.element(j.step, 2 * b.index + 1, s.r, hi - s.lo, range.empty ? 0 : widest + kUnit * std::fabs(hi - s.lo));
   if (!(s.r > 0) || !std::isfinite(s.lo)) return;  // the scale is broken: codes under it mean nothing
-  judge_codes(j, b, LogGrid(slot, s, j.arithmetic, dither_offset(slot, j.stream, b), j.least));
+  LogGrid grid(slot, s, j.arithmetic, dither_offset(slot, j.stream, b), j.least);
+  grid.keep(logs.data(), errors.data());
+  judge_codes(j, b, grid);
 }
 
 void judge_linear_block(const Judging& j, const Block& b) {

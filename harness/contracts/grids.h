@@ -1,5 +1,6 @@
 // Where a value lies on the grid of codes of its block, and how far from there the subject's evaluation may be.
 #pragma once
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -25,13 +26,18 @@ inline double dither_offset(const SlotState& slot, const reference::RoundingStre
   return slot.rounding == Rounding::dither ? stream.offset(b.in_row, b.row, b.slice) : 0;
 }
 
-inline double ulp32(double x) { return std::ldexp(1.0, std::max(std::ilogb(x == 0 ? 0x1p-126 : x), -126) - 23); }
+// Of float32, of a number in its range.
+inline double ulp32(double x) {
+  return std::max(std::bit_cast<double>(std::bit_cast<uint64_t>(x) & 0x7ff0000000000000), 0x1p-126) * 0x1p-23;
+}
 
 // Error of l = log2 v in octaves: that of v, which is no less than `least` on either side, and that of the subject's
 // own log2.
 inline double log_error(double v, double e, double least, double l, const Arithmetic& a) {
   double inherited = 0;
-  if (e > 0) {
+  if (const double x = e / v; x < 0x1p-6) {
+    inherited = x * (1 + x) / std::numbers::ln2;  // at least -log(1 - x)
+  } else {
     const double lowest = std::max({v - e, least, reference::kSmallestLogged});
     inherited = v > lowest ? std::max(std::log1p(e / v), std::log(v / lowest)) / std::numbers::ln2
                            : std::log1p(e / v) / std::numbers::ln2;
@@ -74,10 +80,21 @@ class LogGrid {
   bool is_zero(double v) const { return v == 0 && first == 1; }
   bool is_zero_code(int code) const { return code == 0 && first == 1; }
 
+  // l and its error of the values of a block, in their order: what at() reads.
+  void keep(const double* logs, const double* errors) {
+    logs_ = logs;
+    errors_ = errors;
+  }
+  Position at(int64_t k, double, double) const { return position_of(logs_[k], errors_[k]); }
+
   // Three roundings of the distance, one more where the origin is added.
   Position position(double v, double e) const {
-    const double l = reference::clamped_log2(v), distance = (l - scale_.lo) / scale_.r * steps_;
-    const double error = v > 0 ? log_error(v, e, least_, l, a_) : 0, x = distance + origin_;
+    const double l = reference::clamped_log2(v);
+    return position_of(l, v > 0 ? log_error(v, e, least_, l, a_) : 0);
+  }
+  // Of l and its error.
+  Position position_of(double l, double error) const {
+    const double distance = (l - scale_.lo) / scale_.r * steps_, x = distance + origin_;
     return {x, error / scale_.r * steps_ + 3 * kUnit * std::fabs(distance) + (origin_ != 0 ? kUnit * std::fabs(x) : 0)};
   }
   Position drawn(double v, double e, double u) const {
@@ -90,7 +107,8 @@ class LogGrid {
 
   // Of a value that is `reach` codes away.
   double distance(double v, double reach) const {
-    const double octaves = reach * scale_.r / steps_, up = std::expm1(octaves * std::numbers::ln2);
+    const double octaves = reach * scale_.r / steps_, y = octaves * std::numbers::ln2;
+    const double up = y < 0x1p-5 ? y * (1 + y / 2 + y * y / 5) : std::expm1(y);  // at least e^y - 1
     const double floor = v < 0x1p-126 ? 0x1p-126 : 0;
     return (dither_ ? v * std::max(up, 1 - unbias() * std::exp2(-octaves)) : v * up) + floor;
   }
@@ -116,6 +134,7 @@ class LogGrid {
   const Arithmetic& a_;
   bool dither_;
   double offset_, least_, steps_, origin_;
+  const double *logs_ = nullptr, *errors_ = nullptr;
 };
 
 // Codes on an even grid of v itself: linear_u8 from 0 to 255, uf8 and uf4 from -H to H, dithered v/scale H + d.
@@ -139,6 +158,7 @@ class LinearGrid {
   bool is_zero(double) const { return false; }
   bool is_zero_code(int) const { return false; }
 
+  Position at(int64_t, double v, double e) const { return position(v, e); }
   // v/scale H: its roundings, and v/scale may underflow
   Position position(double v, double e) const {
     const double x = v / scale_ * levels_ + offset_;

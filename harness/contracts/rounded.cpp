@@ -59,20 +59,12 @@ int64_t judge_drawn_parameters(QuantityJudge& judge, int64_t step, const Problem
   const reference::RoundingStream stream{uint32_t(p.seed), kParameterStream, uint32_t(steps_before)};
   // Rows and columns of the matrices that the tensor is read as; the full path reads one row.
   const auto size = int64_t(expected.size());
-  int64_t slice = size, row = size;
-  switch (p.path()) {
-    case reference::Path::factored:
-      row = p.shape.back();
-      slice = row * p.shape[p.shape.size() - 2];
-      break;
-    case reference::Path::projected:
-      row = size / p.shape[0];
-      break;
-    case reference::Path::full:
-      if (p.shape.size() >= 2) slice = p.shape.back() * p.shape[p.shape.size() - 2];
-      row = slice;
-      break;
-  }
+  const reference::Path path = p.path();
+  const int64_t matrix = p.shape.size() < 2 ? size : p.shape.back() * p.shape[p.shape.size() - 2];
+  const int64_t slice = path == reference::Path::projected ? size : matrix;
+  const int64_t row = path == reference::Path::projected  ? size / p.shape[0]
+                      : path == reference::Path::factored ? p.shape.back()
+                                                          : matrix;
   int64_t moved = 0;
   for (int64_t i = 0; i < size; ++i) {
     double value = 0;

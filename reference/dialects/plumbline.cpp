@@ -93,7 +93,7 @@ void check_options(const O& o) {
     option_text::refuse("beta3", get_option(o, "beta3"), "none unless beta1, momentum_of=update and factored=true");
 }
 
-Optimizer make_plumbline(const O& o, Shape shape, MomentumStore store) {
+Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
   check_options(o);
   const DecaySchedule schedule{.exponent = o.beta2_decay, .beta2 = o.beta2};
   const Path path = path_of(o, shape);

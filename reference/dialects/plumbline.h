@@ -67,6 +67,6 @@ void check_options(const PlumblineOptions& options);
 // second_moment (shape of the tensor) of the full one, low_rank slots of the projected one; momentum (shape of the
 // tensor); confidence; previous_norm. `store` is what the subject's storage makes of a momentum: every stage after it
 // reads that.
-Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, MomentumStore store = {});
+Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, const MomentumStore& store = {});
 
 }  // namespace plumbline::reference
