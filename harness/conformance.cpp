@@ -113,6 +113,7 @@ ConformanceRow check_conformance(const Trace& trace) {
   row.tensors = int64_t(trace.tensors().size());
   row.steps = trace.steps();
   for (const Trace::TensorInfo& tensor : trace.tensors()) {
+    check_recording(trace, tensor.name);
     const DType type = trace.dtype(fmt::format("param/{}@0", tensor.name));
     if (type != DType::float64 && type != DType::float32)
       throw InputError(

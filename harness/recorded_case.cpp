@@ -307,6 +307,7 @@ CaseResult judge_as(const Trace& trace, const RecordedRun& run, const CaseOption
 }  // namespace
 
 CaseResult judge_recorded(const Trace& trace, const RecordedRun& run, const CaseOptions& options) {
+  check_recording(trace, run.tensor);
   CaseResult result = judge_as(trace, run, options, Hyperparameters::float64);
   // A peer may hold its hyperparameters in float32: 1 - 0.999f is 216 units from 0.001. That is a choice, not an error,
   // and the same choice has to explain every step.
