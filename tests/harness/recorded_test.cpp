@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "harness/error.h"
@@ -203,6 +206,44 @@ TEST(RecordedRun, ProductsOfAveragesThatOverflowAreFound) {
   EXPECT_EQ(huge.verdict, Verdict::fail);
   EXPECT_EQ(huge.first_broken, Quantity::parameter);
   EXPECT_EQ(judge_tensor(trace, "16x16").verdict, Verdict::pass);
+}
+
+// A recording under another peer's name and options.
+Trace renamed(const std::string& stem, const std::string& peer, const std::string& options) {
+  std::ifstream in(fs::path(CONFORMANCE_FOLDER) / (stem + ".safetensors"), std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  TraceFile file;
+  file.header = json::parse(bytes.substr(8, length));
+  file.data = bytes.substr(8 + length);
+  file.header["__metadata__"]["peer"] = peer;
+  file.header["__metadata__"]["options"] = options;
+  return in_memory(file);
+}
+
+struct Failures {
+  int tensors = 0;
+  double largest = 0;  // error/bound of a parameter
+};
+Failures failures_of(const Trace& trace) {
+  Failures out;
+  for (const auto& tensor : trace.tensors()) {
+    const CaseResult result = judge_tensor(trace, tensor.name);
+    out.tensors += result.verdict == Verdict::fail;
+    out.largest = std::max(out.largest, result.quantities.front().ratios.largest);
+  }
+  return out;
+}
+
+// What rlx does where the paper says mean, and where it says d: the same runs judged by the paper's rule.
+TEST(RecordedRun, DefectsOfRlxAreFoundByThePapersRule) {
+  const Failures sum = failures_of(renamed("rlx-eps", "huggingface", R"({"eps": [1e-8, 0.1], "decay_rate": -0.5})"));
+  EXPECT_EQ(sum.tensors, 8);
+  EXPECT_GT(sum.largest, 4e4);
+  const Failures clip = failures_of(renamed("rlx-clip", "huggingface", R"({"clip_threshold": 2.0})"));
+  EXPECT_EQ(clip.tensors, 11);
+  EXPECT_GT(clip.largest, 1e6);
 }
 
 TEST(RecordedRun, BoundsGrowWhereStateIsCarried) {
