@@ -71,13 +71,14 @@ std::optional<Difference> first_difference(const ProbeHash& got, const ProbeHash
   std::optional<Difference> first;
   for (const StageHash& stage : got.stages) {
     const StageHash* other = find(expected, stage);
-    if (other != nullptr && *other == stage) continue;
+    // A stage that only one side has is of another version: a fault shows in the stages that led there.
+    if (other == nullptr || *other == stage) continue;
     if (first) {
       ++first->other_stages;
       continue;
     }
     first = Difference{got.line, got.family, {}, stage.step, 0, 0, 0, false, 0, 0, 0, stage.elements};
-    if (other == nullptr || other->elements != stage.elements) continue;
+    if (other->elements != stage.elements) continue;
     first->stage = stage.name;
     first->last = stage.elements == 0 ? 0 : stage.elements - 1;
     for (size_t p = 0; p < stage.parts.size() && p < other->parts.size(); ++p) {
@@ -87,8 +88,6 @@ std::optional<Difference> first_difference(const ProbeHash& got, const ProbeHash
       break;
     }
   }
-  if (!first && got.stages.size() != expected.stages.size())
-    first = Difference{got.line, got.family, {}, 0, 0, 0, 0, false, 0, 0, 0, 0};
   return first;
 }
 
