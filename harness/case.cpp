@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "harness/case_evidence.h"
+#include "harness/checksum.h"
 #include "harness/contracts/codes.h"
 #include "harness/contracts/rounded.h"
 #include "harness/data.h"
@@ -128,13 +130,9 @@ class CaseRun {
   void finish(CaseResult& out) const {
     for (const QuantityJudge& judge : judges_)
       if (judge.touched()) out.quantities.push_back(judge.result());
-    // The first excess in time, then in the order of the computation, names the stage.
-    const QuantityJudge* first = nullptr;
-    for (const QuantityJudge& judge : judges_)
-      if (judge.broken() && (!first || std::pair(judge.first_broken_step(), stage(judge)) <
-                                           std::pair(first->first_broken_step(), stage(*first))))
-        first = &judge;
-    if (first) {
+    out.window = window_;
+    out.evidence = evidence_;
+    if (const QuantityJudge* first = first_broken()) {
       const QuantityResult& r = first->result();
       out.verdict = Verdict::fail;
       out.first_broken = r.quantity;
@@ -153,8 +151,20 @@ class CaseRun {
     acted_.describe(clock_ > 0, vacuity_, out);
   }
 
+  uint64_t bits() const { return bits_.value(); }
+
  private:
-  QuantityJudge& judge(Quantity q) { return judges_[size_t(q)]; }
+  QuantityJudge& judge(Quantity q) { return (*into_)[size_t(q)]; }
+
+  // The first excess in time, then in the order of the computation, names the stage.
+  const QuantityJudge* first_broken() const {
+    const QuantityJudge* first = nullptr;
+    for (const QuantityJudge& judge : judges_)
+      if (judge.broken() && (!first || std::pair(judge.first_broken_step(), stage(judge)) <
+                                           std::pair(first->first_broken_step(), stage(*first))))
+        first = &judge;
+    return first;
+  }
 
   // The place of a quantity in the computation: its number, but a momentum of the update comes after the clip.
   double stage(const QuantityJudge& j) const {
@@ -171,6 +181,7 @@ class CaseRun {
     scale_gradient();
     times_.generate += watch_.lap();
     session_->step(gradient_.bytes, observed_);
+    add_bits(observed_, bits_);
     times_.subject += watch_.lap();
     check_shown();
     decode();
@@ -349,6 +360,7 @@ class CaseRun {
     }
     ledger_->step(step, gradient_.values, bounds_, views_, &expected_, observed_.parameter, judges_,
                   options_.record_drift ? &drift_ : nullptr);
+    keep_failure(step);
     for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
     momentum_ = nullptr;
     before_.previous_norm = observed_.previous_norm.value_or(0);
@@ -358,6 +370,38 @@ class CaseRun {
     clock_ = observed_.steps_taken;
     std::swap(previous_, observed_);
     previous_valid_ = true;
+  }
+
+  // Before the step's inputs are overwritten.
+  void keep_failure(int64_t step) {
+    const QuantityJudge* broken = window_ ? nullptr : first_broken();
+    if (broken) window_ = around_worst(*broken);
+    if (options_.evidence_step ? *options_.evidence_step == step : options_.evidence && broken)
+      evidence_ = std::make_shared<const Evidence>(gather_evidence(
+          {problem_, step, gradient_.bytes, parameter_.bytes, previous_valid_ ? &previous_ : nullptr, observed_,
+           twin_ ? &twin_observed_ : nullptr, record_.skipped ? nullptr : &record_, expected_, bounds_}));
+  }
+
+  // Judges the step once more to see the elements near the worst one.
+  ElementWindow around_worst(const QuantityJudge& broken) {
+    constexpr int64_t kBeside = 4;
+    const WorstElement& worst = broken.result().worst;
+    const Quantity quantity = broken.result().quantity;
+    ElementWindow window;
+    if (!record_.skipped && worst.step == broken.first_broken_step()) {
+      std::vector<QuantityJudge> probes;
+      for (int q = 0; q < kQuantities; ++q) probes.emplace_back(static_cast<Quantity>(q));
+      for (QuantityJudge& probe : probes) probe.watch(worst.index - kBeside, worst.index + kBeside);
+      into_ = &probes;
+      judge_stages(worst.step);
+      into_ = &judges_;
+      window = *probes[size_t(quantity)].watched();
+    }
+    if (window.index.empty())  // judged outside of the stages
+      window = {quantity,      worst.step,    {}, {worst.index}, {worst.got}, {worst.expected},
+                {worst.bound}, {worst.ratio}, {}};
+    describe_storage(problem_, observed_, window);
+    return window;
   }
 
   Problem problem_;
@@ -371,6 +415,10 @@ class CaseRun {
   Vacuity vacuity_;
   OptionsActed acted_;
   std::vector<QuantityJudge> judges_;
+  std::vector<QuantityJudge>* into_ = &judges_;
+  Checksum bits_;
+  std::optional<ElementWindow> window_;
+  std::shared_ptr<const Evidence> evidence_;
   std::unique_ptr<Session> session_, twin_;
   Arithmetic arithmetic_;
 
@@ -409,6 +457,7 @@ CaseResult run_case(const Problem& problem, const Subject& subject, const CaseOp
     CaseRun run(problem, subject, options);
     run.run();
     run.finish(result);
+    result.bits = run.bits();
   } catch (const InputError&) {
     throw;
   } catch (const std::exception& e) {

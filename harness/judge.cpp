@@ -60,6 +60,16 @@ double error_ratio(double got, double expected, double bound, double overflow) {
 
 void QuantityJudge::record(int64_t step, int64_t index, double got, double expected, double bound, double ratio) {
   if (!(ratio >= 0)) ratio = kInfinity;
+  if (watched_) {  // an untouched judge: every element comes this way
+    if (index < first_watched_ || index > last_watched_) return;
+    watched_->step = step;
+    watched_->index.push_back(index);
+    watched_->got.push_back(got);
+    watched_->expected.push_back(expected);
+    watched_->bound.push_back(bound);
+    watched_->ratio.push_back(ratio);
+    return;
+  }
   result_.ratios.add(ratio);
   if (!touched_ || ratio > result_.worst.ratio) result_.worst = {step, index, got, expected, bound, ratio};
   touched_ = true;

@@ -1,6 +1,7 @@
 // Compares what a subject shows with what the reference says, element by element, within bounds. Knows no subject.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "harness/format.h"
@@ -29,6 +30,15 @@ class QuantityJudge {
   void stored(int64_t step, DType type, std::span<const std::byte> got, std::span<const double> expected,
               std::span<const double> bound);
 
+  // From now on judges nothing, but notes the elements first..last of what it is given.
+  void watch(int64_t first, int64_t last) {
+    watched_.emplace();
+    watched_->quantity = result_.quantity;
+    first_watched_ = first;
+    last_watched_ = last;
+  }
+  const std::optional<ElementWindow>& watched() const { return watched_; }
+
   const QuantityResult& result() const { return result_; }
   bool touched() const { return touched_; }
   bool broken() const { return result_.outside > 0; }
@@ -40,6 +50,8 @@ class QuantityJudge {
   QuantityResult result_;
   bool touched_ = false;
   int64_t first_broken_step_ = 0;
+  std::optional<ElementWindow> watched_;
+  int64_t first_watched_ = 0, last_watched_ = -1;
 };
 
 }  // namespace plumbline::harness

@@ -9,7 +9,9 @@
 #include <optional>
 #include <set>
 
+#include "harness/bundle.h"
 #include "harness/case.h"
+#include "harness/checksum.h"
 #include "harness/command.h"
 #include "harness/conformance.h"
 #include "harness/error.h"
@@ -29,11 +31,15 @@ struct CommonOptions {
   bool quiet = false;
   uint64_t seed = 1;
   int threads = 0;
+  int bundles = 20;
 };
 
 void add_report(CLI::App& command, CommonOptions& o) {
   command.add_option("--report", o.report, "folder for the reports")->capture_default_str();
   command.add_option("--threads", o.threads, "cores to use (0: all)")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--bundles", o.bundles, "failing cases whose bits are kept beside the report")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command.add_flag("--quiet", o.quiet, "no progress, no summary");
@@ -57,10 +63,18 @@ std::unique_ptr<Subject> twin_of(const Subject& subject) {
   return subject.name() == "host" || subject.name() == "recorded" ? nullptr : make_subject("host");
 }
 
+// What repeats the run: without what changes no result, so that the parts of a sharded run have it in common.
 std::string command_line(int argc, char** argv) {
   std::string text = "plumbline";
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    if (word == "--quiet" || word.starts_with("--report=") || word.starts_with("--shard=") ||
+        word.starts_with("--threads=") || word.starts_with("--bundles="))
+      continue;
+    if (word == "--report" || word == "--shard" || word == "--threads" || word == "--bundles") {
+      ++i;
+      continue;
+    }
     text += word.find(' ') == word.npos ? " " + word : " '" + word + "'";
   }
   return text;
@@ -68,13 +82,24 @@ std::string command_line(int argc, char** argv) {
 
 // Runs planned cases under the reports, the progress line and the summary.
 int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const CommonOptions& o,
-                 const std::string& suite, double budget, const std::string& command) {
+                 const std::string& suite, double budget, const std::string& command, Shard part = {}) {
+  const uint64_t planned = cases.size();
+  Checksum lines;
+  for (const PlannedCase& c : cases) {
+    const std::string text = to_string(c.problem);
+    lines.add(std::as_bytes(std::span(text)));
+  }
+  cases = select_shard(std::move(cases), part);
   if (cases.empty()) throw InputError("no cases: the suite, or this shard of it, is empty");
   RunDescription description = describe_machine(subject.name());
   description.command = command;
   description.subject = subject.name();
   description.suite = suite;
   description.seed = o.seed;
+  description.shard = part.index;
+  description.shards = part.count;
+  description.suite_cases = planned;
+  description.suite_checksum = lines.value();
 
   std::vector<std::unique_ptr<Listener>> owned;
   owned.reserve(report_writers().size() + 2);
@@ -88,7 +113,7 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   for (const auto& listener : owned) listeners.push_back(listener.get());
 
   const auto twin = twin_of(subject);
-  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads});
+  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles});
   if (!o.quiet) fmt::print("{}", summary_text.text());
   return summary_text.green() ? 0 : kRed;
 }
@@ -132,7 +157,9 @@ int program(int argc, char** argv) {
 
   CLI::App* one = app.add_subcommand("case", "run one case from the line that a report gives");
   one->add_option("--subject", common.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
-  one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'")->required();
+  one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'");
+  std::string bundle_folder;
+  one->add_option("--bundle", bundle_folder, "run the case of a bundle, and compare bit by bit with what it holds");
 
   std::vector<std::string> traces;
   CLI::App* judge =
@@ -188,11 +215,22 @@ int program(int argc, char** argv) {
                         command_line(argc, argv));
   }
   if (one->parsed()) {
+    if (line.empty() == bundle_folder.empty())
+      throw InputError("case: expected a line, such as 'shape=37x129 storage=al8 steps=3 seed=7', or --bundle DIR");
+    std::optional<Bundle> bundle;
+    if (!bundle_folder.empty()) {
+      bundle = read_bundle(bundle_folder);
+      line = bundle->line;
+      if (common.subject.empty()) common.subject = bundle->subject;
+    }
     const AnyProblem problem = parse_any_problem(line);
     const auto subject = std::holds_alternative<RecordedRun>(problem) ? make_recording() : choose_subject(common);
     const auto twin = twin_of(*subject);
-    const CaseResult result = run_case(problem, *subject, {"case", true, twin.get()});
+    CaseOptions options{"case", true, twin.get()};
+    if (bundle) options.evidence_step = bundle->step;
+    const CaseResult result = run_case(problem, *subject, options);
     fmt::print("{}", describe_case(result));
+    if (bundle) fmt::print("{}", compare_replay(*bundle, result));
     return is_red(result.verdict) ? kRed : 0;
   }
 
@@ -209,7 +247,7 @@ int program(int argc, char** argv) {
     if (family != "all" && source.family != family) continue;
     for (PlannedCase& planned : source.plan({size, common.seed, subject->name()})) cases.push_back(std::move(planned));
   }
-  return run_reported(select_shard(std::move(cases), part), *subject, common, suite, seconds, command_line(argc, argv));
+  return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part);
 }
 
 }  // namespace

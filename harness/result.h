@@ -5,10 +5,12 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/evidence.h"
 #include "harness/section.h"
 
 namespace plumbline::harness {
@@ -171,6 +173,16 @@ struct DriftPoint {
       0;  // derived bound of the part that is neither (largest over elements, relative to the reference's largest)
 };
 
+// Elements around the worst one of the first broken quantity, at the step where it broke.
+struct ElementWindow {
+  Quantity quantity{};
+  int64_t step = 0;
+  std::string type;            // how the subject stores them: "f32", "bf16", "f16", "u8" (a code), "f64", or "count"
+  std::vector<int64_t> index;  // flat, within the quantity; the other lists are parallel
+  std::vector<double> got, expected, bound, ratio;
+  std::vector<int64_t> block;  // of the state's storage; empty where there are no blocks
+};
+
 // Seconds that one case spent where.
 struct CaseTimes {
   double generate = 0, reference = 0, contract = 0, subject = 0, compare = 0;
@@ -196,6 +208,9 @@ struct CaseResult {
   };
   std::vector<OptionUse> options;
   CaseTimes times;
+  uint64_t bits = 0;                    // checksum of the parameter and state bytes after every step; 0: none were seen
+  std::optional<ElementWindow> window;  // of a failing case
+  std::shared_ptr<const Evidence> evidence;  // where it was asked for and something broke
 };
 
 // The machine, the build and the command of one run.
@@ -204,6 +219,9 @@ struct RunDescription {
   std::string command;
   std::string subject, suite;
   uint64_t seed = 0;
+  int shard = 0, shards = 1;    // this run is part `shard` of `shards`
+  uint64_t suite_cases = 0;     // planned in all parts together
+  uint64_t suite_checksum = 0;  // of their lines, in planned order
   std::string cpu, os, compiler, flags, build_type;
   int cores = 0;
   std::string gpu, gpu_driver, cuda_toolkit, gpu_architecture;  // empty without a GPU

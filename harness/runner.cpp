@@ -49,6 +49,7 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
   std::map<size_t, CaseResult> waiting;  // finished before one that was planned earlier
   size_t next = 0;
   std::atomic<size_t> claimed = 0;
+  std::atomic<int> kept = 0;
   std::optional<std::string> input_error;
 
   auto deliver = [&](size_t index, CaseResult result) {
@@ -71,7 +72,9 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
       result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
     } else {
       try {
-        result = run_case(planned.problem, subject, {planned.suite, planned.record_drift, options.twin});
+        result = run_case(planned.problem, subject,
+                          {planned.suite, planned.record_drift, options.twin, kept < options.evidence});
+        kept += result.evidence != nullptr;
       } catch (const InputError& e) {
         const std::lock_guard lock(mutex);
         if (!input_error) input_error = e.what();

@@ -13,6 +13,7 @@ struct RunOptions {
   double budget = 0;              // seconds; 0: no limit. Cases not begun by then are reported as skipped
   const Subject* twin = nullptr;  // every case must give this subject's bits too
   int threads = 0;                // 0: all cores
+  int evidence = 0;               // failing cases whose bits are kept: the first so many that end
 };
 
 RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,

@@ -23,6 +23,7 @@ class Fan final : public Listener {
     for (const auto& one : to_) one->begin(run, planned);
   }
   void on_case(const CaseResult& result) override {
+    ++summary_.verdicts[size_t(result.verdict)];
     for (const auto& one : to_) one->on_case(result);
   }
   void on_section(const Section& section) override {
@@ -33,10 +34,19 @@ class Fan final : public Listener {
   void end(const RunSummary& summary) override {
     for (const auto& one : to_) one->end(summary);
   }
-  bool green() const { return green_ && sections_ > 0; }
+  // Ends the report.
+  void end(double seconds) {
+    summary_.seconds = seconds;
+    end(summary_);
+  }
+  bool green() const {
+    const bool cases_green = summary_.cases() == 0 || summary_.green();
+    return green_ && cases_green && (sections_ > 0 || summary_.cases() > 0);
+  }
 
  private:
   std::vector<std::unique_ptr<Listener>> to_;
+  RunSummary summary_;
   bool green_ = true;
   int sections_ = 0;
 };
@@ -64,9 +74,7 @@ int report_study(const std::string& name, const std::string& subject, const std:
   Fan fan(std::move(to));
   fan.begin(run, 0);
   study(fan);
-  RunSummary summary;
-  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fan.end(summary);
+  fan.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (!options.quiet) fmt::print("{}", text.text());
   return fan.green() ? 0 : 1;
 }

@@ -20,9 +20,10 @@ struct StudyOptions {
 // --report and --quiet.
 void add_study_options(CLI::App& app, StudyOptions& options);
 
-// Hands the listeners that report a run to `study`, which calls on_section (also from several calls, in the order in
-// which they are to be shown). `name` becomes the run's suite; `line` is the command line. What `study` throws passes
-// through, and nothing is written then. Exit code: 0 when every section is green, 1 otherwise.
+// Hands the listeners that report a run to `study`, which calls on_section (in the order in which they are to be shown)
+// and, where it runs cases, on_case. `name` becomes the run's suite; `line` is the command line. What `study` throws
+// passes through, and nothing is written then. Exit code: 0 when every section is green and no case is red, 1
+// otherwise.
 int report_study(const std::string& name, const std::string& subject, const std::string& line,
                  const StudyOptions& options, const std::function<void(Listener& report)>& study);
 

@@ -1,4 +1,5 @@
-// One run's report: report.json, junit.xml, report.md and report.html in a folder, written together at the end.
+// One run's report: report.json, junit.xml, report.md and report.html in a folder, written together at the end, and
+// bundles/ of failing cases.
 #pragma once
 #include <filesystem>
 
@@ -7,6 +8,10 @@
 
 namespace plumbline::reports {
 
+// All four files, whole or not at all. Throws harness::InputError.
+void write_report(const std::filesystem::path& folder, const Summary& summary);
+
+// Bundles of failing cases are written as the cases come.
 class ReportFolder final : public harness::Listener {
  public:
   explicit ReportFolder(std::filesystem::path folder);
@@ -19,6 +24,7 @@ class ReportFolder final : public harness::Listener {
  private:
   std::filesystem::path folder_;
   Summary summary_;
+  std::string bundle_problem_;  // the first
 };
 
 }  // namespace plumbline::reports

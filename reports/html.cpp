@@ -86,7 +86,7 @@ void head(Page& page, const Summary& s) {
     }
     out += "</ul>";
   }
-  if (s.planned != s.cases.size())
+  if (s.planned != 0 && s.planned != s.cases.size())
     out += fmt::format(R"(<p class="quiet">{} cases were planned, {} were run.</p>)", format_count(s.planned),
                        format_count(s.cases.size()));
   if (!s.outcome.errors.empty()) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "harness/bundle.h"
 #include "reports/html_parts.h"
 #include "reports/section_json.h"
 #include "reports/text.h"
@@ -34,6 +35,44 @@ std::string element(const CaseDetail& c, bool broken_stage) {
   return fmt::format(R"(<div class="quiet">{}[{}] at step {}: got {}, expected {} ± {}, error/bound {}</div>)",
                      to_string(shown->quantity), w.index, w.step, format_exact(w.got), format_exact(w.expected),
                      format_number(w.bound), format_number(w.ratio));
+}
+
+std::string hex(const std::optional<uint64_t>& bits, int width) {
+  return bits ? fmt::format("<code>{:0{}x}</code>", *bits, width / 4) : "";
+}
+
+// The worst element of the broken stage between its neighbours, with the bits that are and those that should be.
+std::string window(const harness::ElementWindow& w) {
+  const int width = harness::stored_width(w.type);
+  const bool bits = w.type != "count", blocks = !w.block.empty();
+  std::string out = fmt::format(
+      R"(<details><summary>{} around the worst element, step {}</summary><table class="elements"><thead><tr><th scope="col" class="n">element</th>)"
+      R"({}<th scope="col" class="n">got</th><th scope="col" class="n">expected</th><th scope="col" class="n">±</th>)"
+      R"(<th scope="col" class="n">error/bound</th>{}</tr></thead><tbody>)",
+      to_string(w.quantity), w.step, blocks ? R"(<th scope="col" class="n">block</th>)" : "",
+      bits ? fmt::format(R"(<th scope="col">{} got</th><th scope="col">expected</th><th scope="col">xor</th>)", w.type)
+           : "");
+  for (size_t i = 0; i < w.index.size(); ++i) {
+    out += fmt::format(R"(<tr{}><td class="n">{}</td>)", w.ratio[i] <= 1 ? "" : R"( class="worst")", w.index[i]);
+    if (blocks) out += fmt::format(R"(<td class="n">{}</td>)", w.block[i]);
+    out += fmt::format(R"(<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)",
+                       format_exact(w.got[i]), format_exact(w.expected[i]), format_number(w.bound[i]),
+                       format_number(w.ratio[i]));
+    if (bits) {
+      const auto got = harness::stored_bits(w.type, w.got[i]), expected = harness::stored_bits(w.type, w.expected[i]);
+      out += fmt::format("<td>{}</td><td>{}</td><td>{}</td>", hex(got, width), hex(expected, width),
+                         got && expected ? hex(*got ^ *expected, width) : "");
+    }
+    out += "</tr>";
+  }
+  return out + "</tbody></table></details>";
+}
+
+std::string bundle(const CaseDetail& c) {
+  if (c.bundle.empty()) return {};
+  return fmt::format(
+      R"(<div class="quiet">its bits: <a href="{0}/case.json">{0}</a>, beside this page; plumbline case --bundle runs it again and compares</div>)",
+      escape_markup(c.bundle));
 }
 
 // Red cases that are not kept whole, or too many to write out: rows for the page's script.
@@ -97,7 +136,7 @@ void red_cases(Page& page, const Summary& s) {
     ++shown;
     page.add(fmt::format(R"(<tr><td>{}</td><td class="nowrap">{}</td><td class="reason">{}{}{}</td></tr>)",
                          badge(c.entry.verdict), first_broken(c.entry), escape_markup(c.entry.reason), element(c, true),
-                         copy_line(c.entry.line)));
+                         (c.window ? window(*c.window) : "") + copy_line(c.entry.line) + bundle(c)));
   }
   page.add(R"(</tbody><tbody id="more-red-rows"></tbody></table></div>)");
   size_t more = 0;

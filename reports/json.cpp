@@ -1,10 +1,15 @@
 #include "reports/json.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <type_traits>
 
 #include "reports/drift.h"
+#include "reports/read.h"
 #include "reports/section_json.h"
 
 namespace plumbline::reports {
@@ -14,6 +19,8 @@ using nlohmann::ordered_json;
 
 const auto number = number_json;
 
+std::string hex(uint64_t bits) { return fmt::format("{:016x}", bits); }
+
 ordered_json run_json(const harness::RunDescription& run) {
   return {{"version", run.version},
           {"commit", run.commit},
@@ -22,6 +29,9 @@ ordered_json run_json(const harness::RunDescription& run) {
           {"subject", run.subject},
           {"suite", run.suite},
           {"seed", run.seed},
+          {"shard", {{"index", run.shard}, {"of", run.shards}}},
+          {"suite_cases", run.suite_cases},
+          {"suite_checksum", hex(run.suite_checksum)},
           {"cpu", run.cpu},
           {"cores", run.cores},
           {"os", run.os},
@@ -79,7 +89,8 @@ ordered_json quantity_json(harness::Quantity quantity, harness::SizeClass size, 
           {"loose", is_loose(q, size)},
           {"exact", q.exact()},
           {"worst", std::move(worst)},
-          {"histogram", histogram_json(q.ratios)}};
+          {"histogram", histogram_json(q.ratios)},
+          {"case_histogram", histogram_json(q.case_largest)}};
 }
 
 ordered_json times_json(const harness::CaseTimes& t) {
@@ -105,23 +116,47 @@ ordered_json drift_json(const TrainingDrift& result) {
   return out;
 }
 
-ordered_json entry_json(const CaseEntry& c) {
-  ordered_json out = {{"line", c.line}, {"suite", c.suite}, {"subject", c.subject}, {"verdict", to_string(c.verdict)}};
-  if (!c.reason.empty()) out["reason"] = c.reason;
-  if (c.first_broken) out["first_broken"] = to_string(*c.first_broken);
-  if (c.first_broken_step) out["first_broken_step"] = *c.first_broken_step;
-  if (c.ratio != CaseEntry::kNone) out["ratio"] = number(c.ratio);
-  out["elements"] = c.elements;
-  out["steps"] = c.steps;
-  out["seconds"] = c.seconds;
+void entry_text(const CaseEntry& c, std::string& out) {
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, R"({{"line":{},"suite":{},"subject":{},"verdict":"{}")", quote_json(c.line), quote_json(c.suite),
+                 quote_json(c.subject), to_string(c.verdict));
+  if (!c.reason.empty()) fmt::format_to(to, R"(,"reason":{})", quote_json(c.reason));
+  if (c.first_broken) fmt::format_to(to, R"(,"first_broken":"{}")", to_string(*c.first_broken));
+  if (c.first_broken_step) fmt::format_to(to, R"(,"first_broken_step":{})", *c.first_broken_step);
+  if (c.ratio != CaseEntry::kNone) {
+    if (std::isfinite(c.ratio))
+      fmt::format_to(to, R"(,"ratio":{})", c.ratio);
+    else
+      out += c.ratio > 0 ? R"(,"ratio":"inf")" : R"(,"ratio":"nan")";
+  }
+  if (c.bits != 0) fmt::format_to(to, R"(,"bits":"{:016x}")", c.bits);
+  fmt::format_to(to, R"(,"elements":{},"steps":{},"seconds":{:.7g},"subject_seconds":{:.7g}}})", c.elements, c.steps,
+                 c.seconds, c.subject_seconds);
+}
+
+ordered_json window_json(const harness::ElementWindow& w) {
+  const auto numbers = [](const std::vector<double>& values) {
+    ordered_json out = ordered_json::array();
+    for (const double value : values) out.push_back(number(value));
+    return out;
+  };
+  ordered_json out = {{"quantity", to_string(w.quantity)},
+                      {"step", w.step},
+                      {"type", w.type},
+                      {"index", w.index},
+                      {"got", numbers(w.got)},
+                      {"expected", numbers(w.expected)},
+                      {"bound", numbers(w.bound)},
+                      {"ratio", numbers(w.ratio)}};
+  if (!w.block.empty()) out["block"] = w.block;
   return out;
 }
 
+// With all that a reader needs to make the entry again: it need not be among `cases` of a cut list.
 ordered_json detail_json(const CaseDetail& d) {
-  ordered_json out = {{"line", d.entry.line},
-                      {"suite", d.entry.suite},
-                      {"subject", d.entry.subject},
-                      {"verdict", to_string(d.entry.verdict)}};
+  std::string entry;
+  entry_text(d.entry, entry);
+  ordered_json out = ordered_json::parse(entry);
   out["quantities"] = ordered_json::array();
   for (const QuantityDetail& q : d.quantities) {
     out["quantities"].push_back({{"quantity", to_string(q.quantity)},
@@ -132,6 +167,8 @@ ordered_json detail_json(const CaseDetail& d) {
   }
   out["options"] = ordered_json::array();
   for (const auto& use : d.options) out["options"].push_back({{"value", use.value}, {"acted", use.acted}});
+  if (d.window) out["window"] = window_json(*d.window);
+  if (!d.bundle.empty()) out["bundle"] = d.bundle;
   out["times"] = times_json(d.times);
   return out;
 }
@@ -151,7 +188,11 @@ class Document {
     const char* separator = "\n";
     for (const auto& entry : entries) {
       text_ += separator;
-      text_ += "  " + dump_json(to_json(entry));
+      text_ += "  ";
+      if constexpr (std::is_invocable_v<ToJson, decltype(entry), std::string&>)
+        to_json(entry, text_);
+      else
+        text_ += dump_json(to_json(entry));
       separator = ",\n";
     }
     text_ += "\n ]";
@@ -179,7 +220,7 @@ std::string write_json(const Summary& s) {
   }
   const auto same = [](const ordered_json& value) -> const ordered_json& { return value; };
   Document document;
-  document.member("schema", "plumbline-report/1");
+  document.member("schema", kReportSchema);
   document.member("run", run_json(s.run));
   document.member("outcome", outcome_json(s));
   document.member("times", times_json(s.times));
@@ -193,7 +234,7 @@ std::string write_json(const Summary& s) {
   document.list("red", s.red.kept(), detail_json);
   document.list("drift", s.drift, drift_json);
   document.list("sections", s.sections, section_json);
-  document.list("cases", s.cases, entry_json);
+  document.list("cases", s.cases, entry_text);
   return std::move(document).finish();
 }
 

@@ -152,6 +152,17 @@ harness::Section section_from(const ordered_json& value) {
   return section;
 }
 
+std::string quote_json(std::string_view text) {
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e || c == '"' || c == '\\')
+      return dump_json(ordered_json(text));
+  std::string out;
+  out.reserve(text.size() + 2);
+  out += '"';
+  out += text;
+  return out += '"';
+}
+
 std::string dump_json(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "harness/section.h"
 
@@ -15,6 +16,8 @@ nlohmann::ordered_json chart_json(const harness::Chart& chart);
 nlohmann::ordered_json section_json(const harness::Section& section);
 harness::Section section_from(const nlohmann::ordered_json& value);  // throws nlohmann's exceptions
 
+// A text with its quotes.
+std::string quote_json(std::string_view text);
 // On one line; bytes that are not UTF-8 become U+FFFD.
 std::string dump_json(const nlohmann::ordered_json& value);
 

@@ -32,14 +32,15 @@ void add_quantity(QuantitySize& sum, const harness::QuantityResult& q, const std
     sum.worst = q.worst;
     sum.worst_line = line;
   }
-  sum.largest_bound = std::max(sum.largest_bound, q.worst.bound);
+  sum.bounded = sum.bounded || q.worst.bound != 0;
+  sum.case_largest.add(q.ratios.largest);
   sum.ratios.merge(q.ratios);
   sum.outside += q.outside;
   ++sum.cases;
 }
 
-CaseDetail detail_of(const CaseResult& result, const CaseEntry& entry) {
-  CaseDetail detail{entry, {}, result.options, result.times};
+CaseDetail detail_of(const CaseResult& result, const CaseEntry& entry, const std::string& bundle) {
+  CaseDetail detail{entry, {}, result.options, result.times, result.window, bundle};
   for (const auto& q : result.quantities)
     detail.quantities.push_back({q.quantity, q.ratios.total(), q.outside, q.ratios.largest, q.worst});
   return detail;
@@ -81,7 +82,7 @@ void Summary::begin(const harness::RunDescription& description, uint64_t planned
   planned = planned_cases;
 }
 
-void Summary::add(const CaseResult& result) {
+void Summary::add(const CaseResult& result, const std::string& bundle) {
   const auto verdict = static_cast<size_t>(result.verdict);
   const auto size = static_cast<size_t>(harness::size_class(result.elements));
   const double ratio = largest_ratio(result);
@@ -108,15 +109,21 @@ void Summary::add(const CaseResult& result) {
                   .ratio = ratio,
                   .elements = result.elements,
                   .steps = result.steps,
-                  .seconds = result.times.total()};
-  if (ratio >= 0 && worst.wants(entry)) worst.add(detail_of(result, entry));
-  if (harness::is_red(result.verdict) && red.wants(entry)) red.add(detail_of(result, entry));
+                  .seconds = result.times.total(),
+                  .subject_seconds = result.times.subject,
+                  .bits = result.bits};
+  if (ratio >= 0 && worst.wants(entry)) worst.add(detail_of(result, entry, bundle));
+  if (harness::is_red(result.verdict) && red.wants(entry)) red.add(detail_of(result, entry, bundle));
   if (!result.drift.empty()) drift.push_back({result.line, result.suite, result.subject, result.drift});
   cases.push_back(std::move(entry));
 }
 
 void Summary::finish(const harness::RunSummary& summary) {
   outcome = summary;
+  sort();
+}
+
+void Summary::sort() {
   const auto by_line = [](const auto& a, const auto& b) {
     return std::tie(a.suite, a.line, a.subject) < std::tie(b.suite, b.line, b.subject);
   };

@@ -21,10 +21,11 @@ struct QuantitySize {
   uint64_t outside = 0;  // elements outside their bound
   harness::WorstElement worst;
   std::string worst_line;
-  double largest_bound = 0;  // of the cases' worst elements
+  bool bounded = false;                  // the worst element of some case had a bound above zero
+  harness::RatioHistogram case_largest;  // largest error / bound of each case
   bool empty() const { return cases == 0; }
   // Every case agreed exactly and nothing else was admitted: there is no bound to be loose.
-  bool exact() const { return ratios.total() > 0 && ratios.largest == 0 && largest_bound == 0; }
+  bool exact() const { return ratios.total() > 0 && ratios.largest == 0 && !bounded; }
   // Quantiles are upper edges of buckets; none is shown above the largest ratio.
   double quantile(double q) const;
 };
@@ -43,7 +44,8 @@ struct CaseEntry {
   std::optional<int64_t> first_broken_step;
   double ratio = kNone;  // largest error / bound; kNone where nothing was compared
   int64_t elements = 0, steps = 0;
-  double seconds = 0;
+  double seconds = 0, subject_seconds = 0;
+  uint64_t bits = 0;  // checksum of what the subject left; 0: none
 };
 
 // Largest error / bound of one result; CaseEntry::kNone where nothing was compared.
@@ -63,6 +65,8 @@ struct CaseDetail {
   std::vector<QuantityDetail> quantities;  // in the order of the computation
   std::vector<harness::CaseResult::OptionUse> options;
   harness::CaseTimes times;
+  std::optional<harness::ElementWindow> window;
+  std::string bundle;  // folder beside the report; empty without one
 };
 
 // Details in an order, of which only the first `capacity` are kept.
@@ -96,9 +100,11 @@ class Summary {
 
   Summary();
   void begin(const harness::RunDescription& description, uint64_t planned_cases);
-  void add(const harness::CaseResult& result);
+  // `bundle`: where the case's bundle lies, relative to the report.
+  void add(const harness::CaseResult& result, const std::string& bundle = {});
   void add(const harness::Section& section) { sections.push_back(section); }
-  void finish(const harness::RunSummary& summary);  // sorts the cases by suite and line
+  void finish(const harness::RunSummary& summary);  // sorts
+  void sort();                                      // cases and drift, by suite and line
 
   harness::RunDescription run;
   uint64_t planned = 0;

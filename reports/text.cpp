@@ -96,7 +96,7 @@ std::string escape_markup(std::string_view text) {
 
 std::string markdown_text(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : valid_utf8(text)) {
     if (static_cast<unsigned char>(c) < 0x20) {
       out += ' ';
     } else {
@@ -111,7 +111,7 @@ std::string markdown_code(std::string_view text) {
   // The fence is one backtick longer than the longest run inside.
   size_t run = 0, longest = 0;
   std::string inside;
-  for (const char c : text) {
+  for (const char c : valid_utf8(text)) {
     run = c == '`' ? run + 1 : 0;
     longest = std::max(longest, run);
     if (c == '|') {

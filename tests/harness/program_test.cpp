@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 
 #include "harness/subject.h"
@@ -253,6 +254,45 @@ TEST_F(Program, VerifiesAndReports) {
   EXPECT_TRUE(ended.out.ends_with("\ngreen\n")) << ended.out;
   for (const char* name : {"report.json", "junit.xml", "report.md", "report.html"})
     EXPECT_TRUE(fs::exists(folder_ / "work/report" / name)) << name;
+}
+
+TEST_F(Program, MergesShardsIntoTheReportOfTheWholeRun) {
+  const std::string verify = "verify --suite quick --subject host --quiet --report ";
+  std::string shards;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(run(fmt::format("{} part{} --shard {}/3", verify, i, i)).code, 0);
+    shards += fmt::format(" part{}", i);
+  }
+  EXPECT_EQ(run(verify + "whole").code, 0);
+  const Ended merged = run("merge --report merged" + shards);
+  EXPECT_EQ(merged.code, 0) << merged.err;
+  EXPECT_TRUE(merged.out.ends_with("\ngreen\n")) << merged.out;
+  // Times apart, byte for byte.
+  const auto timeless = [&](const char* folder) {
+    static const std::regex times(R"x("(seconds|subject_seconds|generate|reference|contract|subject|compare)":[0-9.e+-]+|"date":"[^"]*")x");
+    return std::regex_replace(text(folder_ / "work" / folder / "report.json"), times, "");
+  };
+  EXPECT_EQ(timeless("merged"), timeless("whole"));
+  EXPECT_EQ(run("compare whole merged --ignore-speed --report compared").code, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "work/compared/compare.html"));
+}
+
+TEST_F(Program, RefusesToMergeOrCompareWhatIsNotWholeAndWritesNothing) {
+  EXPECT_EQ(run("verify --suite quick --subject host --quiet --shard 0/300 --report ../part").code, 0);
+  const std::string part = "'" + (folder_ / "part").string() + "'";
+  expect_refused("merge", "reports");
+  expect_refused("merge nowhere", "nowhere: cannot be read");
+  expect_refused("merge " + part, "299 of 300 shards are missing: 1, 2, 3");
+  expect_refused("merge " + part + " " + part, "shard 0/300 is given twice");
+  expect_refused("merge " + part + " --report " + part, "is to be read and written");
+  const std::string whole = text(folder_ / "part/report.json");
+  std::ofstream(folder_ / "cut.json") << whole.substr(0, whole.size() / 2);
+  expect_refused("merge '" + (folder_ / "cut.json").string() + "'", "cut.json: cut off after");
+  expect_refused("compare '" + (folder_ / "cut.json").string() + "' " + part, "cut.json: cut off after");
+  expect_refused("compare " + part, "after");
+  expect_refused("compare . " + part, "holds no report.json");
+  expect_refused("case --bundle nowhere", "nowhere/case.json: cannot be read");
+  EXPECT_EQ(text(folder_ / "part/report.json"), whole);
 }
 
 TEST_F(Program, SkipsWhatTheBudgetDoesNotReachAndIsNotGreenThen) {

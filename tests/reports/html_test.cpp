@@ -74,13 +74,13 @@ TEST(Html, HoldsTheDriftOfEveryTrainingAndAFigureForEveryQuantity) {
   EXPECT_EQ(root.all("option").size(), 2u);
   EXPECT_EQ(std::ranges::count_if(root.all("figure"),
                                   [](const auto* figure) { return figure->attributes.contains("data-drift"); }),
-            4);
+            samples::kDriftQuantities);
   for (const auto* script : root.all("script")) {
     if (!script->attributes.contains("id") || script->attributes.at("id") != "trainings") continue;
     const auto trainings = nlohmann::json::parse(script->text);
     ASSERT_EQ(trainings.size(), 2u);
     EXPECT_EQ(trainings[0]["steps"].size(), 24u);
-    EXPECT_EQ(trainings[0]["series"].size(), 4u);
+    EXPECT_EQ(trainings[0]["series"].size(), size_t(samples::kDriftQuantities));
     EXPECT_EQ(trainings[0]["series"][0]["bound"].size(), 24u);
   }
 }

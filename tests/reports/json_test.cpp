@@ -75,7 +75,7 @@ TEST(Json, HoldsTheDriftOfEveryStep) {
   ASSERT_EQ(j.at("drift").size(), 2u);
   EXPECT_EQ(j.at("drift").at(0).at("line"), "trace=digits_cnn storage=log_u8");
   const json& series = j.at("drift").at(0).at("series");
-  ASSERT_EQ(series.size(), 4u);
+  ASSERT_EQ(series.size(), size_t(samples::kDriftQuantities));
   EXPECT_EQ(series.at(0).at("quantity"), "row_drift");
   EXPECT_EQ(series.at(0).at("step").size(), 24u);
   EXPECT_EQ(series.at(0).at("bound").size(), 24u);

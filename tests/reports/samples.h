@@ -12,6 +12,8 @@ namespace plumbline::reports::samples {
 // Text that has to be escaped in every format.
 inline const std::string kHostile = "a<b & \"c\" 'd' ]]> | `e` \\ \t\n\x01 \xFF\xC3 é <script>alert(1)</script>";
 
+inline constexpr int kDriftQuantities = harness::kQuantities - static_cast<int>(harness::Quantity::row_drift);
+
 harness::RunDescription description();
 // A passing case with every quantity; results differ by seed.
 harness::CaseResult passing(uint64_t seed);

@@ -1,0 +1,200 @@
+#include "reports/compare.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "harness/error.h"
+#include "reports/compare_html.h"
+#include "tests/reports/samples.h"
+
+namespace plumbline::reports {
+namespace {
+
+using harness::CaseResult;
+using harness::Quantity;
+using harness::Verdict;
+using testing::HasSubstr;
+
+struct Made {
+  double scale = 1;    // of error/bound
+  double slower = 1;   // of the subject's time
+  uint64_t bits = 77;  // of every case
+  std::string commit = "aaa";
+  uint64_t seed = 1;
+  bool same_lines = true;
+};
+
+Summary run(const Made& made, const std::function<void(std::vector<CaseResult>&)>& change = {}) {
+  std::mt19937_64 random(made.seed);
+  std::lognormal_distribution<double> ratio(-2, 0.7), noise(0, 0.3);
+  std::vector<CaseResult> results;
+  for (int i = 0; i < 400; ++i) {
+    CaseResult c =
+        samples::with_verdict(Verdict::pass, fmt::format("shape=4x{} seed={}", i, made.same_lines ? 1 : made.seed));
+    c.elements = 100;
+    c.bits = made.bits + uint64_t(i);
+    c.times.subject = 1e-3 * noise(random) * made.slower;
+    for (const Quantity q : {Quantity::row, Quantity::parameter}) {
+      const double r = std::min(0.999, ratio(random) * (q == Quantity::row ? made.scale : 1));
+      auto& quantity = c.quantities.emplace_back();
+      quantity.quantity = q;
+      quantity.ratios.add(r);
+      quantity.worst = {1, 0, 1, 1, 1, r};
+    }
+    results.push_back(std::move(c));
+  }
+  if (change) change(results);
+  Summary s = samples::summarize(results);
+  s.run.commit = made.commit;
+  s.run.seed = made.seed;
+  return s;
+}
+
+Pool pool(const char* name, std::vector<Summary> runs) { return {name, std::move(runs)}; }
+
+const HeadroomChange& row_of(const Comparison& c) {
+  return *std::find_if(c.headroom.begin(), c.headroom.end(), [](const auto& h) { return h.quantity == Quantity::row; });
+}
+
+TEST(Compare, OfARunWithItselfFindsNothing) {
+  const Comparison c = compare(pool("a", {run({})}), pool("b", {run({})}));
+  EXPECT_FALSE(c.regressed());
+  EXPECT_EQ(c.common, 400u);
+  EXPECT_EQ(c.bits_compared, 400u);
+  EXPECT_TRUE(c.changed_bits.empty());
+  EXPECT_EQ(row_of(c).nearer, 0.5);
+  EXPECT_EQ(c.speed.at(0).ratio, 1);
+}
+
+TEST(Compare, OfOtherSeedsOfTheSameCodeFindsNothing) {
+  std::vector<Summary> a, b;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    a.push_back(run({.seed = seed, .same_lines = false}));
+    b.push_back(run({.seed = seed + 100, .same_lines = false}));
+  }
+  const Comparison c = compare(pool("a", a), pool("b", b));
+  EXPECT_FALSE(c.regressed()) << comparison_text(c);
+  EXPECT_EQ(c.common, 0u);
+  EXPECT_EQ(row_of(c).cases_before, 1200u);
+}
+
+TEST(Compare, SeesLostHeadroomInTheQuantityThatLostItOverSeeds) {
+  std::vector<Summary> a, b;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    a.push_back(run({.seed = seed, .same_lines = false}));
+    b.push_back(run({.scale = 1.5, .seed = seed + 100, .same_lines = false}));
+  }
+  const Comparison worse = compare(pool("a", a), pool("b", b));
+  EXPECT_TRUE(row_of(worse).regressed);
+  EXPECT_GT(row_of(worse).median_after, row_of(worse).median_before);
+  EXPECT_EQ(std::count_if(worse.headroom.begin(), worse.headroom.end(), [](const auto& h) { return h.significant; }),
+            1);
+  EXPECT_THAT(comparison_text(worse), HasSubstr("row (medium)"));
+  const Comparison better = compare(pool("b", b), pool("a", a));
+  EXPECT_TRUE(row_of(better).significant);
+  EXPECT_FALSE(better.regressed());
+}
+
+TEST(Compare, NamesNewFailuresAndThoseThatAreGone) {
+  const auto fail = [](std::vector<CaseResult>& all) {
+    all[3].verdict = Verdict::fail;
+    all[3].reason = "row broke";
+  };
+  const Comparison c = compare(pool("a", {run({})}), pool("b", {run({}, fail)}));
+  EXPECT_TRUE(c.regressed());
+  ASSERT_EQ(c.new_red.size(), 1u);
+  EXPECT_THAT(comparison_text(c), HasSubstr("pass -> fail  plumbline case 'shape=4x3 seed=1'"));
+  const Comparison back = compare(pool("b", {run({}, fail)}), pool("a", {run({})}));
+  EXPECT_FALSE(back.regressed());
+  EXPECT_EQ(back.no_longer_red.size(), 1u);
+  EXPECT_FALSE(compare(pool("b", {run({}, fail)}), pool("b", {run({}, fail)})).regressed());
+}
+
+TEST(Compare, CountsCasesThatAreNoLongerJudged) {
+  const Comparison c =
+      compare(pool("a", {run({})}), pool("b", {run({}, [](auto& all) { all[5].verdict = Verdict::skipped; })}));
+  EXPECT_EQ(c.not_judged.size(), 1u);
+  EXPECT_FALSE(c.regressed());
+}
+
+TEST(Compare, TakesASlowerSubjectForARegressionOnlyWhereItsIntervalSaysSo) {
+  const Comparison slower = compare(pool("a", {run({})}), pool("b", {run({.slower = 1.3, .seed = 2})}));
+  ASSERT_EQ(slower.speed.size(), 1u);
+  EXPECT_TRUE(slower.speed[0].regressed) << slower.speed[0].low;
+  EXPECT_NEAR(slower.speed[0].ratio, 1.3, 0.1);
+  EXPECT_FALSE(compare(pool("a", {run({})}), pool("b", {run({.slower = 1.05, .seed = 2})})).speed[0].regressed);
+  CompareOptions options;
+  options.ignore_speed = true;
+  EXPECT_FALSE(compare(pool("a", {run({})}), pool("b", {run({.slower = 1.3, .seed = 2})}), options).speed[0].regressed);
+}
+
+TEST(Compare, TakesChangedBitsForARegressionWithinOneCommitOnly) {
+  const auto changed = [](const std::string& commit, bool strict) {
+    CompareOptions options;
+    options.same_bits = strict;
+    return compare(pool("a", {run({})}), pool("b", {run({.bits = 1000, .commit = commit})}), options);
+  };
+  EXPECT_EQ(changed("bbb", false).changed_bits.size(), 400u);
+  EXPECT_FALSE(changed("bbb", false).regressed());
+  EXPECT_TRUE(changed("bbb", true).regressed());
+  EXPECT_TRUE(changed("aaa", false).regressed());
+  const Comparison unknown = compare(pool("a", {run({})}), pool("b", {run({}, [](auto& all) {
+                                                                  for (auto& c : all) c.bits = 0;
+                                                                })}));
+  EXPECT_FALSE(unknown.bits_known);
+  EXPECT_THAT(comparison_text(unknown), HasSubstr("not recorded in both"));
+}
+
+TEST(Compare, FindsSlowerRowsInTablesOfStudiesAndStudiesThatTurnedRed) {
+  const auto with = [](double time, double rate, bool green) {
+    Summary s = run({});
+    s.add({"codecs",
+           "Codecs",
+           "",
+           green,
+           {{"speed", {"codec", "time (us)", "rate (GB/s)", "codes"}, {{"al8", time, rate, int64_t(256)}}}},
+           {}});
+    return s;
+  };
+  const auto regressed = [&](const Summary& b) { return compare(pool("a", {with(10, 100, true)}), pool("b", {b})); };
+  EXPECT_FALSE(regressed(with(10.5, 99, true)).regressed());
+  EXPECT_EQ(regressed(with(10.5, 99, true)).measures.size(), 2u);
+  EXPECT_TRUE(regressed(with(12, 100, true)).regressed());
+  EXPECT_TRUE(regressed(with(10, 80, true)).regressed());
+  EXPECT_TRUE(regressed(with(10, 100, false)).regressed());
+  EXPECT_EQ(regressed(run({})).lost_sections.size(), 1u);
+}
+
+TEST(Compare, RefusesReportsThatHaveNothingInCommon) {
+  EXPECT_THROW(compare(pool("a", {samples::summarize({})}), pool("b", {run({})})), harness::InputError);
+}
+
+TEST(CompareText, OfAVeryBadComparisonFitsAScreen) {
+  const Comparison c =
+      compare(pool("a", {run({})}), pool("b", {run({.scale = 5, .slower = 3, .bits = 5, .seed = 9}, [](auto& all) {
+                                           for (auto& one : all) one.verdict = Verdict::fail;
+                                         })}));
+  const std::string text = comparison_text(c);
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 40);
+}
+
+TEST(CompareHtml, IsWellFormedAndNamesEveryNewFailure) {
+  const Comparison c = compare(pool("a<b>", {run({})}), pool("b", {run({.bits = 5}, [](auto& all) {
+                                                               all[3].verdict = Verdict::fail;
+                                                               all[3].reason = samples::kHostile;
+                                                             })}));
+  const auto root = samples::parse_xml(write_compare_html(c));
+  std::vector<std::string> lines;
+  for (const auto* code : root.all("code")) lines.push_back(code->text);
+  EXPECT_THAT(lines, testing::Contains("plumbline case 'shape=4x3 seed=1'"));
+  EXPECT_EQ(root.all("figure").size(), 1u);
+  EXPECT_EQ(root.all("title").front()->text, "Plumbline: regressed");
+}
+
+}  // namespace
+}  // namespace plumbline::reports

@@ -1,0 +1,85 @@
+#include "reports/read.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/error.h"
+#include "reports/json.h"
+#include "tests/reports/samples.h"
+
+namespace plumbline::reports {
+namespace {
+
+using testing::HasSubstr;
+
+std::string written() {
+  Summary summary = samples::summarize(samples::mixed());
+  summary.add(samples::study());
+  summary.run.shards = 4;
+  summary.run.shard = 2;
+  summary.run.suite_cases = 188;
+  summary.run.suite_checksum = 0xfedcba9876543210u;
+  summary.outcome.errors = {"one \"error\""};
+  return write_json(summary);
+}
+
+std::string refusal(const std::string& text) {
+  try {
+    parse_report(text, "a/report.json");
+  } catch (const harness::InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const size_t at = text.find(what);
+  EXPECT_NE(at, text.npos) << what;
+  return text.replace(at, what.size(), by);
+}
+
+TEST(Read, GivesBackWhatWasWrittenByteForByte) {
+  const std::string once = written();
+  EXPECT_EQ(write_json(parse_report(once, "a")), once);
+}
+
+TEST(Read, RefusesAReportThatIsCutOffAnywhere) {
+  const std::string whole = written();
+  for (size_t length = 0; length + 2 < whole.size(); length += 997) {
+    const std::string says = refusal(whole.substr(0, length));
+    EXPECT_THAT(says, HasSubstr("a/report.json: cut off after ")) << length;
+    EXPECT_EQ(says.find('\n'), says.npos);
+  }
+}
+
+TEST(Read, RefusesAnotherSchemaAndWhatIsNoReport) {
+  EXPECT_THAT(refusal(replaced(written(), "plumbline-report/1", "plumbline-report/9")),
+              HasSubstr("schema 'plumbline-report/9': expected 'plumbline-report/1'"));
+  EXPECT_THAT(refusal("[1, 2]"), HasSubstr("no 'schema'"));
+  EXPECT_THAT(refusal("{\"schema\": 3}"), HasSubstr("no 'schema'"));
+  EXPECT_THAT(refusal("<html>"), HasSubstr("not JSON at byte 1"));
+}
+
+TEST(Read, RefusesMembersThatAreMissingOrOfAnotherKindOrDoNotAddUp) {
+  EXPECT_THAT(refusal(replaced(written(), "\"outcome\"", "\"income\"")), HasSubstr("'outcome' not found"));
+  EXPECT_THAT(refusal(replaced(written(), "\"seed\":18446744073709551615", "\"seed\":\"many\"")),
+              HasSubstr("type must be number"));
+  EXPECT_THAT(refusal(replaced(written(), "\"verdict\":\"pass\"", "\"verdict\":\"perhaps\"")),
+              HasSubstr("verdict 'perhaps' is not known"));
+  EXPECT_THAT(refusal(replaced(written(), "\"pass\":42", "\"pass\":41")),
+              HasSubstr("47 cases are listed, 46 were counted"));
+  EXPECT_THAT(refusal(replaced(written(), "\"histogram\":[[0,", "\"histogram\":[[0,1")), HasSubstr("does not add up"));
+}
+
+TEST(Read, NamesTheFileThatIsNotThere) {
+  try {
+    read_report("/nonexistent/folder");
+    FAIL();
+  } catch (const harness::InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/nonexistent/folder: cannot be read"));
+  }
+}
+
+}  // namespace
+}  // namespace plumbline::reports
