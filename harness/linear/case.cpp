@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "harness/checksum.h"
 #include "harness/error.h"
 #include "harness/judge.h"
 #include "harness/linear/contract.h"
@@ -103,6 +104,10 @@ class LinearRun {
   }
 
   void finish(CaseResult& out) const {
+    Checksum bits;
+    bits.add(observed_.output);
+    bits.add(observed_.input_gradient);
+    out.bits = bits.value();
     const QuantityJudge *first = nullptr, *unlikely = nullptr;
     for (const auto& [quantity, judge] : judges_) {
       out.quantities.push_back(judge.result());
