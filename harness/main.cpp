@@ -104,7 +104,7 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   std::vector<std::unique_ptr<Listener>> owned;
   owned.reserve(report_writers().size() + 2);
   for (const ReportWriter& writer : report_writers()) owned.push_back(writer.make(o.report));
-  auto terminal = std::make_unique<TerminalSummary>(o.report + "/report.html");
+  auto terminal = std::make_unique<TerminalSummary>(o.report + "/report.html", wants_colour(stdout));
   TerminalSummary& summary_text = *terminal;
   owned.push_back(std::move(terminal));
   if (!o.quiet) owned.push_back(std::make_unique<ProgressLine>(stderr));

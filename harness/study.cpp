@@ -68,7 +68,7 @@ int report_study(const std::string& name, const std::string& subject, const std:
   run.seed = options.seed;
   std::vector<std::unique_ptr<Listener>> to;
   for (const ReportWriter& writer : report_writers()) to.push_back(writer.make(options.report));
-  auto terminal = std::make_unique<TerminalSummary>(options.report + "/report.html");
+  auto terminal = std::make_unique<TerminalSummary>(options.report + "/report.html", wants_colour(stdout));
   const TerminalSummary& text = *terminal;
   to.push_back(std::move(terminal));
   Fan fan(std::move(to));

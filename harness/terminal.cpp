@@ -4,17 +4,29 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "harness/bundle.h"
 
 namespace plumbline::harness {
 namespace {
 
-constexpr size_t kRedShown = 3, kStudiesShown = 6;
+constexpr size_t kRedShown = 3, kStudiesShown = 4;
 
 std::string clock_text(double seconds) { return fmt::format("{}:{:02}", int(seconds) / 60, int(seconds) % 60); }
 
 }  // namespace
 
-ProgressLine::ProgressLine(std::FILE* stream) : stream_(stream), terminal_(isatty(fileno(stream)) == 1) {}
+bool wants_colour(std::FILE* stream) {
+  const char *off = std::getenv("NO_COLOR"), *terminal = std::getenv("TERM");
+  return isatty(fileno(stream)) == 1 && (!off || *off == '\0') && terminal && std::strcmp(terminal, "dumb") != 0;
+}
+
+ProgressLine::ProgressLine(std::FILE* stream, std::chrono::milliseconds every)
+    : stream_(stream),
+      terminal_(isatty(fileno(stream)) == 1),
+      every_(terminal_ ? std::chrono::milliseconds(100) : every) {}
 
 void ProgressLine::begin(const RunDescription&, uint64_t planned_cases) {
   planned_ = planned_cases;
@@ -25,17 +37,30 @@ void ProgressLine::on_case(const CaseResult& result) {
   ++done_;
   red_ += is_red(result.verdict);
   const auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
+  if (now - last_ < every_) return;
   last_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count(), rate = double(done_) / seconds;
-  const std::string line = fmt::format("\r{}/{} cases  {:.0f}/s  {} left  {} red\x1b[K", done_, planned_, rate,
-                                       clock_text(double(planned_ - done_) / rate), red_);
+  const std::string line =
+      fmt::format("{}{}/{} cases  {:.0f}/s  {} left  {} red{}", terminal_ ? "\r" : "", done_, planned_, rate,
+                  clock_text(double(planned_ - done_) / rate), red_, terminal_ ? "\x1b[K" : "\n");
   std::fputs(line.c_str(), stream_);
   std::fflush(stream_);
 }
 
 void ProgressLine::end(const RunSummary&) {
   if (terminal_) std::fputs("\r\x1b[K", stream_);
+}
+
+std::string TerminalSummary::paint(Ink ink, const std::string& text) const {
+  if (!colour_ || ink == Ink::plain) return text;
+  return fmt::format("\x1b[{}m{}\x1b[0m", ink == Ink::good ? 32 : ink == Ink::warn ? 33 : 31, text);
+}
+
+TerminalSummary::Ink TerminalSummary::ink_of(Verdict verdict) {
+  return is_red(verdict)                ? Ink::bad
+         : verdict == Verdict::pass     ? Ink::good
+         : verdict == Verdict::marginal ? Ink::warn
+                                        : Ink::plain;
 }
 
 void TerminalSummary::begin(const RunDescription& run, uint64_t) { run_ = run; }
@@ -54,7 +79,7 @@ void TerminalSummary::on_case(const CaseResult& result) {
     l.elements += q.ratios.total();
   }
   if (is_red(result.verdict) && red_.size() < kRedShown)
-    red_.push_back({to_string(result.verdict), result.line, result.reason});
+    red_.push_back({result.verdict, result.line, result.reason, result.evidence ? bundle_name(run_, result) : ""});
 }
 
 void TerminalSummary::on_section(const Section& section) { studies_.push_back({section.title, section.green}); }
@@ -67,7 +92,9 @@ void TerminalSummary::describe_cases(const RunSummary& summary) {
                    element_steps_, summary.seconds));
   std::string verdicts;
   for (int v = 0; v < kVerdicts; ++v)
-    verdicts += fmt::format("{}{} {}", v ? "  " : "", to_string(static_cast<Verdict>(v)), summary.verdicts[size_t(v)]);
+    verdicts +=
+        (v ? "  " : "") + paint(summary.verdicts[size_t(v)] ? ink_of(static_cast<Verdict>(v)) : Ink::plain,
+                                fmt::format("{} {}", to_string(static_cast<Verdict>(v)), summary.verdicts[size_t(v)]));
   line("verdicts   " + verdicts);
 
   std::vector<std::pair<double, Quantity>> worst;
@@ -104,17 +131,22 @@ void TerminalSummary::end(const RunSummary& summary) {
   const bool studies_green =
       std::all_of(studies_.begin(), studies_.end(), [](const Study& study) { return study.green; });
   green_ = studies_green && (cases == 0 && !studies_.empty() ? summary.errors.empty() : summary.green());
+  std::stable_partition(studies_.begin(), studies_.end(), [](const Study& study) { return !study.green; });
   for (size_t i = 0; i < std::min(studies_.size(), kStudiesShown); ++i)
     line(fmt::format("{:<10} {}", studies_[i].green ? "study" : "red study", studies_[i].title));
   if (studies_.size() > kStudiesShown)
     line(fmt::format("           and {} more studies", studies_.size() - kStudiesShown));
   for (const Red& red : red_) {
-    line(fmt::format("{:<10} {}", red.verdict, red.reason));
+    line(paint(ink_of(red.verdict), fmt::format("{:<10}", to_string(red.verdict))) + " " + red.reason);
     line(fmt::format("           plumbline case '{}' --subject {}", red.line, run_.subject));
+    if (!red.bundle.empty())
+      line(fmt::format("           plumbline case --bundle {}/bundles/{}",
+                       report_path_.substr(0, report_path_.rfind('/')), red.bundle));
   }
-  for (const std::string& error : summary.errors) line("suite      " + error);
+  for (size_t i = 0; i < std::min<size_t>(summary.errors.size(), kRedShown); ++i)
+    line(paint(Ink::bad, "suite     ") + " " + summary.errors[i]);
   if (!report_path_.empty()) line("report     " + report_path_);
-  line(green_ ? "green" : "red");
+  line(green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red"));
 }
 
 std::string describe_case(const CaseResult& result) {

@@ -1,4 +1,4 @@
-// What a person sees while a run goes on and when it ends. Plain text; nothing of the progress line in a pipe.
+// What a person sees while a run goes on and when it ends. Colours and rewritten lines on a terminal only.
 #pragma once
 #include <chrono>
 #include <cstdio>
@@ -11,10 +11,14 @@
 
 namespace plumbline::harness {
 
-// One line that is rewritten in place, on a terminal only: cases done, rate, remaining time, red verdicts so far.
+// Whether text on this stream may be coloured: a terminal that is not "dumb", and NO_COLOR is not set (no-color.org).
+bool wants_colour(std::FILE* stream);
+
+// Cases done, rate, remaining time, red verdicts so far: on a terminal one line that is rewritten in place, in a pipe a
+// plain line every `every`.
 class ProgressLine final : public Listener {
  public:
-  explicit ProgressLine(std::FILE* stream);
+  explicit ProgressLine(std::FILE* stream, std::chrono::milliseconds every = std::chrono::seconds(10));
   void begin(const RunDescription& run, uint64_t planned_cases) override;
   void on_case(const CaseResult& result) override;
   void end(const RunSummary& summary) override;
@@ -22,6 +26,7 @@ class ProgressLine final : public Listener {
  private:
   std::FILE* stream_;
   bool terminal_;
+  std::chrono::milliseconds every_;
   uint64_t planned_ = 0, done_ = 0, red_ = 0;
   std::chrono::steady_clock::time_point start_, last_;
 };
@@ -29,7 +34,8 @@ class ProgressLine final : public Listener {
 // A summary of some ten lines; of a red run not more than 25.
 class TerminalSummary final : public Listener {
  public:
-  explicit TerminalSummary(std::string report_path) : report_path_(std::move(report_path)) {}
+  explicit TerminalSummary(std::string report_path, bool colour = false)
+      : report_path_(std::move(report_path)), colour_(colour) {}
   void begin(const RunDescription& run, uint64_t planned_cases) override;
   void on_case(const CaseResult& result) override;
   void on_section(const Section& section) override;
@@ -43,12 +49,17 @@ class TerminalSummary final : public Listener {
     double ratio = -1;
     uint64_t elements = 0;
   };
+  enum class Ink : uint8_t { plain, good, warn, bad };
+  std::string paint(Ink ink, const std::string& text) const;
+  static Ink ink_of(Verdict verdict);
   std::string report_path_, text_;
+  bool colour_;
   RunDescription run_;
   std::map<std::string, uint64_t> suites_;
   std::map<Quantity, std::array<Largest, kSizeClasses>> quantities_;
   struct Red {
-    std::string verdict, line, reason;
+    Verdict verdict;
+    std::string line, reason, bundle;
   };
   std::vector<Red> red_;  // the first few
   struct Study {

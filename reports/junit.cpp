@@ -76,12 +76,23 @@ std::string write_junit(const Summary& s) {
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   auto to = std::back_inserter(out);
   fmt::format_to(to, "<testsuites name=\"plumbline\" {}>\n", all.attributes());
+  // Without the zone, as the common schema wants it: dates are UTC.
+  const std::string timestamp = s.run.date.substr(0, s.run.date.find('Z'));
+  std::string properties = "  <properties>\n";
+  for (const auto& [name, value] : {std::pair<const char*, const std::string&>{"subject", s.run.subject},
+                                    {"commit", s.run.commit},
+                                    {"machine", s.run.gpu.empty() ? s.run.cpu : s.run.gpu},
+                                    {"command", s.run.command}})
+    properties += fmt::format("   <property name=\"{}\" value=\"{}\"/>\n", name, escape_markup(value));
+  properties += "  </properties>\n";
   // Cases are sorted by suite.
   for (auto first = s.cases.begin(); first != s.cases.end();) {
     auto last = first;
     Totals suite;
     for (; last != s.cases.end() && last->suite == first->suite; ++last) suite.add(*last);
-    fmt::format_to(to, " <testsuite name=\"{}\" {}>\n", escape_markup(first->suite), suite.attributes());
+    fmt::format_to(to, " <testsuite name=\"{}\" {} timestamp=\"{}\">\n", escape_markup(first->suite),
+                   suite.attributes(), escape_markup(timestamp));
+    out += properties;
     for (; first != last; ++first) append_case(out, *first);
     out += " </testsuite>\n";
   }

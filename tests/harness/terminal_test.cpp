@@ -68,7 +68,80 @@ TEST(TerminalSummary, OfARedRunShowsTheFirstFailuresWithTheirLines) {
   EXPECT_TRUE(shown.summary.ends_with("\nred\n")) << shown.summary;
 }
 
-TEST(ProgressLine, WritesNothingWhereThereIsNoTerminal) { EXPECT_EQ(run(*make_subject("host"), 30).progress, ""); }
+TEST(TerminalSummary, OfTheWorstRunFitsTwentyFiveLines) {
+  TerminalSummary summary("report/report.html");
+  RunDescription description;
+  summary.begin(description, 100);
+  CaseResult red;
+  red.verdict = Verdict::fail;
+  red.reason = "row broke";
+  red.evidence = std::make_shared<const Evidence>();
+  RunSummary end;
+  for (int i = 0; i < 100; ++i) {
+    red.line = "shape=" + std::to_string(i);
+    summary.on_case(red);
+    ++end.verdicts[size_t(Verdict::fail)];
+    end.errors.push_back("error " + std::to_string(i));
+    Section section;
+    section.green = false;
+    summary.on_section(section);
+  }
+  summary.end(end);
+  EXPECT_LE(std::count(summary.text().begin(), summary.text().end(), '\n'), 25);
+  EXPECT_THAT(summary.text(), HasSubstr("plumbline case --bundle report/bundles/fail-"));
+}
+
+TEST(TerminalSummary, IsColouredOnlyWhereItIsToldTo) {
+  for (const bool colour : {false, true}) {
+    TerminalSummary summary("report/report.html", colour);
+    summary.begin({}, 1);
+    CaseResult one;
+    summary.on_case(one);
+    RunSummary end;
+    end.verdicts[size_t(Verdict::pass)] = 1;
+    summary.end(end);
+    EXPECT_EQ(summary.text().find('\x1b') != std::string::npos, colour);
+    EXPECT_TRUE(summary.text().ends_with(colour ? "\x1b[32mgreen\x1b[0m\n" : "\ngreen\n"));
+  }
+}
+
+TEST(Colour, IsNotForPipesNorForThoseWhoSaidNo) {
+  std::FILE* file = std::tmpfile();
+  EXPECT_FALSE(wants_colour(file));
+  std::fclose(file);
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) GTEST_SKIP() << "no pseudo-terminals here";
+  std::FILE* stream = std::fopen(ptsname(terminal), "w");
+  ASSERT_NE(stream, nullptr);
+  setenv("TERM", "xterm", 1);
+  unsetenv("NO_COLOR");
+  EXPECT_TRUE(wants_colour(stream));
+  setenv("NO_COLOR", "1", 1);
+  EXPECT_FALSE(wants_colour(stream));
+  unsetenv("NO_COLOR");
+  setenv("TERM", "dumb", 1);
+  EXPECT_FALSE(wants_colour(stream));
+  std::fclose(stream);
+  close(terminal);
+}
+
+TEST(ProgressLine, InAPipeIsAPlainLineNowAndThen) {
+  std::FILE* file = std::tmpfile();
+  ProgressLine progress(file, std::chrono::milliseconds(0));
+  progress.begin({}, 4);
+  progress.on_case({});
+  progress.on_case({});
+  progress.end({});
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) text += char(c);
+  std::fclose(file);
+  EXPECT_THAT(text, testing::MatchesRegex("1/4 cases  [0-9]+/s  [0-9]+:[0-9]+ left  0 red\n2/4 cases  [^\r\x1b]*\n"));
+}
+
+TEST(ProgressLine, WritesNothingOfAShortRunWhereThereIsNoTerminal) {
+  EXPECT_EQ(run(*make_subject("host"), 30).progress, "");
+}
 
 TEST(ProgressLine, RewritesOneLineOnATerminalAndClearsIt) {
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
