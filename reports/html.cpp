@@ -45,6 +45,14 @@ std::string worst_fact(const Summary& s) {
   return fmt::format(R"(<b>{}</b> in <a href="#bounds">{}</a>)", format_exact(worst->ratios.largest), name);
 }
 
+// The beginning of a long line, cut between words.
+std::string shortened(const std::string& line) {
+  constexpr size_t kMost = 44;
+  if (line.size() <= kMost) return line;
+  const size_t space = line.rfind(' ', kMost);
+  return line.substr(0, space == std::string::npos ? kMost : space) + " \u2026";
+}
+
 std::string slowest_fact(const Summary& s) {
   const double all = s.times.total();
   if (!(all > 0)) return {};
@@ -56,8 +64,9 @@ std::string slowest_fact(const Summary& s) {
   const auto longest = std::max_element(s.cases.begin(), s.cases.end(),
                                         [](const CaseEntry& a, const CaseEntry& b) { return a.seconds < b.seconds; });
   if (longest != s.cases.end())
-    out += fmt::format(R"(<br/><span class="quiet">longest case {}: {}</span>)", format_seconds(longest->seconds),
-                       escape_markup(longest->line));
+    out +=
+        fmt::format(R"(<br/><span class="quiet" title="{}">longest case {}: {}</span>)", escape_markup(longest->line),
+                    format_seconds(longest->seconds), escape_markup(shortened(longest->line)));
   return out;
 }
 

@@ -127,7 +127,7 @@ void red_cases(Page& page, const Summary& s) {
   if (s.red_cases() == 0) return;
   open_section(page, "red", "Red cases");
   page.add(
-      R"(<p class="quiet">The first quantity outside its bound names the broken stage.</p><div class="wide"><table><thead><tr>)"
+      R"(<p class="quiet">The first quantity outside its bound names the broken stage.</p><div class="wide cases"><table><thead><tr>)"
       R"(<th scope="col">verdict</th><th scope="col">first outside</th><th scope="col">what happened, and the line that repeats it</th></tr></thead>)"
       R"(<tbody>)");
   size_t shown = 0;
@@ -135,8 +135,8 @@ void red_cases(Page& page, const Summary& s) {
     if (shown == kRedShown) break;
     ++shown;
     page.add(fmt::format(R"(<tr><td>{}</td><td class="nowrap">{}</td><td class="reason">{}{}{}</td></tr>)",
-                         badge(c.entry.verdict), first_broken(c.entry), escape_markup(c.entry.reason), element(c, true),
-                         (c.window ? window(*c.window) : "") + copy_line(c.entry.line) + bundle(c)));
+                         badge(c.entry.verdict), first_broken(c.entry), escape_markup(c.entry.reason),
+                         c.window ? window(*c.window) : element(c, true), copy_line(c.entry.line) + bundle(c)));
   }
   page.add(R"(</tbody><tbody id="more-red-rows"></tbody></table></div>)");
   size_t more = 0;
@@ -155,7 +155,7 @@ void worst_cases(Page& page, const Summary& s) {
   if (s.worst.kept().empty()) return;
   open_section(page, "nearest", "Nearest to their bounds");
   page.add(
-      R"(<div class="wide"><table><thead><tr><th scope="col" class="n">error / bound</th><th scope="col">verdict</th>)"
+      R"(<div class="wide cases"><table><thead><tr><th scope="col" class="n">error / bound</th><th scope="col">verdict</th>)"
       R"(<th scope="col">worst element, and the line that repeats the case</th></tr></thead><tbody>)");
   for (const auto& c : s.worst.kept())
     page.add(fmt::format(R"(<tr><td class="n"><b>{}</b></td><td>{}</td><td class="reason">{}{}</td></tr>)",

@@ -141,7 +141,7 @@ std::string format_number(double value) { return fmt::format("{:.3g}", value == 
 
 std::string format_cell(double value) {
   const double size = std::fabs(value);
-  if (size >= 1e4 && size < 1e15) {  // "{:.4g}" would hide digits that people read
+  if (size >= 1e4 && size < 1e7) {  // "{:.4g}" would hide digits that people read
     const std::string digits = format_count(static_cast<uint64_t>(std::llround(size)));
     return value < 0 ? "-" + digits : digits;
   }

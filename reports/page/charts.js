@@ -161,11 +161,16 @@ const charts = (() => {
       marks.push({ type: 'rule', from: { data: 'points' }, encode: { update: { x: at.x, y: { scale: 'y', field: chart.y.log ? 'lowDrawn' : 'low' },
         y2: { scale: 'y', field: 'high' }, stroke: { scale: 'color', field: 'name' }, opacity: { signal: 'datum.low === null ? 0 : 0.6' } } } });
     }
-    marks.push({ type: 'symbol', from: { data: 'points' }, encode: { update: { ...at, fill: { scale: 'color', field: 'name' },
-      size: { value: chart.kind === 'scatter' ? 30 : 14 }, fillOpacity: { value: chart.kind === 'scatter' ? 0.75 : few ? 1 : 0 } } } });
-    // What the pointer has to hit is larger than what is drawn.
-    marks.push({ type: 'symbol', from: { data: 'points' }, encode: { update: { ...at, fill: { value: 'transparent' }, size: { value: 150 },
-      tooltip: { field: 'text' } }, hover: { fill: { scale: 'color', field: 'name' }, fillOpacity: { value: 0.35 } } } });
+    const points_of = (size, opacity, more, hover) => ({ type: 'symbol', from: { data: 'points' }, encode: { update: { ...at,
+      fill: { scale: 'color', field: 'name' }, size: { value: size }, fillOpacity: { value: opacity }, ...more }, ...hover } });
+    const said = { tooltip: { field: 'text' } };
+    if (chart.kind === 'scatter') {
+      marks.push(points_of(30, 0.75, said, { hover: { fillOpacity: { value: 1 } } }));
+    } else {
+      if (few) marks.push(points_of(14, 1, {}, {}));
+      // What the pointer has to hit is larger than what is drawn.
+      marks.push(points_of(150, 0, said, { hover: { fillOpacity: { value: 0.35 } } }));
+    }
     const floor = chart.y.log ? extent(ys)[0] : 0;
     points.forEach((r) => { r.lowDrawn = r.low !== null && r.low > 0 ? r.low : floor; });
     return frame(width, height, {
@@ -261,7 +266,7 @@ const charts = (() => {
     const bottom = named
       ? { orient: names.length > 14 ? 'top' : 'bottom', scale: 'x', title: chart.x.title || null, ticks: false, domain: false,
         ...(cell < 6.4 * Math.max(1, ...columns.map((c) => c.length)) ? { labelAngle: names.length > 14 ? 40 : -40, labelAlign: 'right', labelLimit: 130 } : {}) }
-      : { orient: 'bottom', scale: 'x', title: chart.x.title || null, tickCount: 10, domain: false,
+      : { orient: 'bottom', scale: 'x', title: chart.x.title || null, tickCount: Math.max(2, Math.floor(width / 90)), labelOverlap: true, domain: false,
         ...(chart.x.powers ? { encode: { labels: { update: { text: { signal: "datum.value === 0 ? '1' : '2^' + datum.value" } } } } } : {}) };
     const marks = [{ type: 'rect', from: { data: 'cells' }, encode: { update: { ...place, y: { scale: 'y', field: 'name' }, height: { scale: 'y', band: 1 },
       fill: { field: 'hue' }, fillOpacity: { field: 'shade' }, stroke: { value: null }, tooltip: { field: 'text' } }, hover: { stroke: { value: 'var(--ink)' } } } }];
