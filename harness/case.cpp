@@ -390,6 +390,7 @@ class CaseRun {
     ElementWindow window;
     if (!record_.skipped && worst.step == broken.first_broken_step()) {
       std::vector<QuantityJudge> probes;
+      probes.reserve(kQuantities);
       for (int q = 0; q < kQuantities; ++q) probes.emplace_back(static_cast<Quantity>(q));
       for (QuantityJudge& probe : probes) probe.watch(worst.index - kBeside, worst.index + kBeside);
       into_ = &probes;

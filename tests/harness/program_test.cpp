@@ -269,7 +269,8 @@ TEST_F(Program, MergesShardsIntoTheReportOfTheWholeRun) {
   EXPECT_TRUE(merged.out.ends_with("\ngreen\n")) << merged.out;
   // Times apart, byte for byte.
   const auto timeless = [&](const char* folder) {
-    static const std::regex times(R"x("(seconds|subject_seconds|generate|reference|contract|subject|compare)":[0-9.e+-]+|"date":"[^"]*")x");
+    static const std::regex times(
+        R"x("(seconds|subject_seconds|generate|reference|contract|subject|compare)":[0-9.e+-]+|"date":"[^"]*")x");
     return std::regex_replace(text(folder_ / "work" / folder / "report.json"), times, "");
   };
   EXPECT_EQ(timeless("merged"), timeless("whole"));
