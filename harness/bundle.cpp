@@ -133,7 +133,10 @@ size_t width_of(const std::string& dtype) { return dtype == "F64" ? 8 : dtype ==
 
 std::optional<uint64_t> stored_bits(const std::string& type, double value) {
   if (type == "count") return std::nullopt;
-  if (type == "u8") return std::isnan(value) ? 0 : static_cast<uint64_t>(std::clamp(std::nearbyint(value), 0.0, 255.0));
+  if (type == "u8" || type == "u16") {
+    const double largest = type == "u8" ? 255 : 65535;
+    return std::isnan(value) ? 0 : static_cast<uint64_t>(std::clamp(std::nearbyint(value), 0.0, largest));
+  }
   const DType dtype = parse_dtype(type);
   std::byte raw[8] = {};
   store(dtype, {&value, 1}, raw);
@@ -143,7 +146,7 @@ std::optional<uint64_t> stored_bits(const std::string& type, double value) {
 }
 
 int stored_width(const std::string& type) {
-  return type == "count" ? 64 : type == "u8" ? 8 : int(8 * size_of(parse_dtype(type)));
+  return type == "count" ? 64 : type == "u8" ? 8 : type == "u16" ? 16 : int(8 * size_of(parse_dtype(type)));
 }
 
 std::string bundle_name(const RunDescription& run, const CaseResult& result) {

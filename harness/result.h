@@ -177,7 +177,7 @@ struct DriftPoint {
 struct ElementWindow {
   Quantity quantity{};
   int64_t step = 0;
-  std::string type;            // how the subject stores them: "f32", "bf16", "f16", "u8" (a code), "f64", or "count"
+  std::string type;  // how the subject stores them: "f32", "bf16", "f16", "u8", "u16" (codes), "f64", or "count"
   std::vector<int64_t> index;  // flat, within the quantity; the other lists are parallel
   std::vector<double> got, expected, bound, ratio;
   std::vector<int64_t> block;  // of the state's storage; empty where there are no blocks
