@@ -257,7 +257,7 @@ TEST_F(Program, VerifiesAndReports) {
 }
 
 TEST_F(Program, MergesShardsIntoTheReportOfTheWholeRun) {
-  const std::string verify = "verify --suite quick --subject host --quiet --report ";
+  const std::string verify = "verify --family w8a8 --suite quick --subject host --quiet --report ";
   std::string shards;
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(run(fmt::format("{} part{} --shard {}/3", verify, i, i)).code, 0);
