@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -14,6 +15,7 @@
 #include <random>
 
 #include "harness/case.h"
+#include "properties/generated.h"
 #include "tests/harness/trace_file.h"
 
 namespace plumbline::harness {
@@ -68,6 +70,34 @@ struct Evidence {
 };
 
 bool has_bound(Quantity q) { return !is_exact(q); }
+
+// Of a step without momentum, limiter and projection, which the climbs below are about.
+bool is_plain(Quantity q) {
+  using enum Quantity;
+  constexpr Quantity kPlain[] = {parameter_rms,
+                                 row,
+                                 col,
+                                 second_moment,
+                                 update_rms,
+                                 clip,
+                                 step_size,
+                                 keep,
+                                 row_scale,
+                                 row_code,
+                                 row_stored,
+                                 col_scale,
+                                 col_code,
+                                 col_stored,
+                                 second_moment_scale,
+                                 second_moment_code,
+                                 second_moment_stored,
+                                 parameter,
+                                 row_drift,
+                                 col_drift,
+                                 second_moment_drift,
+                                 parameter_drift};
+  return std::find(std::begin(kPlain), std::end(kPlain), q) != std::end(kPlain);
+}
 
 void draw_options(Problem& p, Draw& d) {
   auto& o = p.options;
@@ -222,7 +252,7 @@ void run_random(const Subject& host, Evidence& evidence, uint64_t seed) {
 void climb_problems(const Subject& host, Evidence& evidence, int tries, uint64_t seed) {
   Draw d(seed);
   for (int q = 0; q < kQuantities; ++q) {
-    if (!has_bound(static_cast<Quantity>(q)) || static_cast<Quantity>(q) == Quantity::twin_bits) continue;
+    if (!is_plain(static_cast<Quantity>(q))) continue;
     Problem best;
     double height = -1;
     for (int i = 0; i < tries && !testing::Test::HasFailure(); ++i) {
@@ -270,7 +300,7 @@ void climb_values(const Subject& host, Evidence& evidence, int tries, uint64_t s
   std::filesystem::create_directories(folder);
   int files = 0;
   for (int q = 0; q < kQuantities; ++q) {
-    if (!has_bound(static_cast<Quantity>(q)) || static_cast<Quantity>(q) == Quantity::twin_bits) continue;
+    if (!is_plain(static_cast<Quantity>(q))) continue;
     const bool full = std::string(to_string(static_cast<Quantity>(q))).starts_with("second_moment");
     for (const Storage storage : {Storage::al8, Storage::linear_u8}) {
       Problem p;
@@ -321,9 +351,28 @@ TEST(Contracts, ProductionNeverLeavesThem) {
   evidence.print();
   for (int q = 0; q < kQuantities; ++q) {
     const auto quantity = static_cast<Quantity>(q);
-    if (!has_bound(quantity) || quantity == Quantity::twin_bits) continue;
+    if (!is_plain(quantity)) continue;
     EXPECT_LE(evidence.worst[size_t(q)].ratio, 1) << to_string(quantity);
     EXPECT_GE(evidence.worst[size_t(q)].compared, kWanted) << to_string(quantity);
+  }
+}
+
+// Every other stage of the optimizer, over generated problems in which it acts.
+TEST(Contracts, NoStageOfMomentumConfidenceLimiterOrProjectionLeavesThem) {
+  const auto host = make_subject("host");
+  Evidence evidence;
+  const uint64_t seed = std::random_device{}();
+  fmt::print("seed {}\n", seed);
+  for (const Problem& p : properties::generate_problems(seed, 20'000, 2048)) evidence.add(run_case(p, *host));
+  evidence.print();
+  constexpr uint64_t kScalars = 5'000, kElements = 100'000;
+  for (auto q = Quantity{}; q < Quantity::weight_scale; q = static_cast<Quantity>(int(q) + 1)) {
+    if (!has_bound(q) || is_plain(q) || q == Quantity::previous_norm_drift) continue;  // that one is of recorded runs
+    const std::string name = to_string(q);
+    const bool scalar = name.find("norm") != name.npos || name.ends_with("_scale") || name == "limiter" ||
+                        name == "bias" || name.starts_with("low_rank");
+    EXPECT_LE(evidence.worst[size_t(q)].ratio, 1) << name << ": " << evidence.worst[size_t(q)].line;
+    EXPECT_GE(evidence.worst[size_t(q)].compared, scalar ? kScalars : kElements) << name;
   }
 }
 
