@@ -82,7 +82,8 @@ std::string command_line(int argc, char** argv) {
 
 // Runs planned cases under the reports, the progress line and the summary.
 int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const CommonOptions& o,
-                 const std::string& suite, double budget, const std::string& command, Shard part = {}) {
+                 const std::string& suite, double budget, const std::string& command, Shard part = {},
+                 const std::function<void(const std::function<void(const Section&)>&)>& studies = {}) {
   const uint64_t planned = cases.size();
   Checksum lines;
   for (const PlannedCase& c : cases) {
@@ -113,7 +114,7 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   for (const auto& listener : owned) listeners.push_back(listener.get());
 
   const auto twin = twin_of(subject);
-  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles});
+  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles, studies});
   if (!o.quiet) fmt::print("{}", summary_text.text());
   return summary_text.green() ? 0 : kRed;
 }
@@ -247,7 +248,13 @@ int program(int argc, char** argv) {
     if (family != "all" && source.family != family) continue;
     for (PlannedCase& planned : source.plan({size, common.seed, subject->name()})) cases.push_back(std::move(planned));
   }
-  return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part);
+  // One shard brings the studies: they are not cut.
+  const auto studies = [&](const std::function<void(const Section&)>& tell) {
+    for (const SuiteStudy& study : suite_studies())
+      if (part.index == 0 && (family == "all" || family == study.family))
+        tell(study.run({size, common.seed, subject->name()}, *subject));
+  };
+  return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part, studies);
 }
 
 }  // namespace

@@ -27,10 +27,12 @@ void insert_by_name(Entry entry) {
 
 const std::vector<ReportWriter>& report_writers() { return entries<ReportWriter>(); }
 const std::vector<CaseSource>& case_sources() { return entries<CaseSource>(); }
+const std::vector<SuiteStudy>& suite_studies() { return entries<SuiteStudy>(); }
 const std::vector<Command>& commands() { return entries<Command>(); }
 
 RegisterReportWriter::RegisterReportWriter(ReportWriter writer) { insert_by_name(std::move(writer)); }
 RegisterCaseSource::RegisterCaseSource(CaseSource source) { insert_by_name(std::move(source)); }
+RegisterSuiteStudy::RegisterSuiteStudy(SuiteStudy study) { insert_by_name(std::move(study)); }
 RegisterCommand::RegisterCommand(Command command) { insert_by_name(std::move(command)); }
 
 }  // namespace plumbline::harness

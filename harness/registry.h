@@ -54,6 +54,20 @@ struct CaseSource {
 // Every registered source, by name.
 const std::vector<CaseSource>& case_sources();
 
+// A part of a suite that brings a section and not cases.
+struct SuiteStudy {
+  std::string name;
+  std::string family = "optimizer";  // of what it studies
+  std::function<Section(const SuiteRequest& request, const Subject& subject)> run;
+};
+
+// Every registered study, by name.
+const std::vector<SuiteStudy>& suite_studies();
+
+struct RegisterSuiteStudy {
+  explicit RegisterSuiteStudy(SuiteStudy study);
+};
+
 struct RegisterCaseSource {
   explicit RegisterCaseSource(CaseSource source);
 };

@@ -91,6 +91,10 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
   tbb::parallel_for(
       size_t(0), cases.size(), [&](size_t) { run_one(); }, tbb::simple_partitioner());
   if (input_error) throw InputError(*input_error);
+  if (options.studies)
+    options.studies([&](const Section& section) {
+      for (Listener* listener : listeners) listener->on_section(section);
+    });
 
   summary.seconds = seconds();
   for (Listener* listener : listeners) listener->end(summary);

@@ -1,6 +1,7 @@
 // Runs planned cases on all cores and hands results, in planned order, to listeners.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct RunOptions {
   const Subject* twin = nullptr;  // every case must give this subject's bits too
   int threads = 0;                // 0: all cores
   int evidence = 0;               // failing cases whose bits are kept: the first so many that end
+  // What the suite brings beside cases: called after the last of them, hands its sections to `tell`.
+  std::function<void(const std::function<void(const Section&)>& tell)> studies = {};
 };
 
 RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,

@@ -1,0 +1,30 @@
+// Problems for RapidCheck: drawn as generated.h draws them, then adjusted to what a property is about, and shrunk along
+// shape, steps, options, storage, types and data.
+#pragma once
+#include <rapidcheck.h>
+
+#include <functional>
+#include <iosfwd>
+
+#include "harness/problem.h"
+
+namespace plumbline::harness {
+// How RapidCheck prints a problem: the line that `plumbline case` takes.
+void showValue(const Problem& problem, std::ostream& out);
+}  // namespace plumbline::harness
+
+namespace plumbline::properties {
+
+// Any problem with up to `largest` elements. `adjust` makes it one of the property's kind (and is applied again to
+// everything that shrinking tries); what validate() then refuses is not drawn.
+rc::Gen<harness::Problem> problems(std::function<void(harness::Problem&)> adjust = {}, int64_t largest = 1024);
+
+// Without momentum, confidence, limiter and projection.
+void plain_chain(harness::Problem& problem);
+// No random number in what is stored, and gradients as they are.
+void round_to_nearest(harness::Problem& problem);
+
+// Smaller problems to try in place of this one, the most promising first.
+std::vector<harness::Problem> smaller(const harness::Problem& problem);
+
+}  // namespace plumbline::properties

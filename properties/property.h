@@ -1,0 +1,53 @@
+// Properties: statements that hold for every problem of a kind, checked on problems drawn at random; what fails is
+// shrunk to the smallest tensor, step count and option set that still fails. Each property has a file of its own, named
+// for what it states, which registers it.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/registry.h"
+#include "harness/section.h"
+#include "harness/subject.h"
+
+namespace plumbline::properties {
+
+struct Property {
+  std::string name;     // "clip", "sign_symmetry", ...: the file's name
+  std::string states;   // in one sentence
+  std::string catches;  // the faults that it is there for
+  // Draws one problem (RapidCheck's *generator) and asserts on it (RC_ASSERT, RC_FAIL).
+  std::function<void(const harness::Subject&)> check;
+  // Cases that a quick suite tries; a full one ten times as many.
+  int quick_cases = 40;
+};
+
+// Every registered property, by name.
+const std::vector<Property>& all_properties();
+const Property& find_property(const std::string& name);  // throws InputError listing the known ones
+struct RegisterProperty {
+  explicit RegisterProperty(Property property);
+};
+
+struct PropertyResult {
+  // gave_up: too many draws did not fit; broken: the check itself failed to run. Neither is a pass.
+  enum class Outcome : uint8_t { held, failed, gave_up, broken };
+  std::string name;
+  Outcome outcome = Outcome::held;
+  int cases = 0;  // that held
+  double seconds = 0;
+  std::string counterexample;        // the smallest one found, and what it broke
+  std::map<std::string, int> drawn;  // classes of what was drawn, and how many
+};
+const char* to_string(PropertyResult::Outcome outcome);
+
+// `cases` problems drawn from `seed`.
+PropertyResult check_property(const Property& property, const harness::Subject& subject, uint64_t seed, int cases,
+                              bool shrink = true);
+
+// A table of results, red unless all held.
+harness::Section describe_properties(const std::vector<PropertyResult>& results);
+
+}  // namespace plumbline::properties

@@ -1,0 +1,150 @@
+#include "properties/property.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "harness/error.h"
+#include "properties/problems.h"
+#include "tests/harness/faulty.h"
+
+namespace plumbline::properties {
+namespace {
+
+using harness::FaultySubject;
+using harness::Observation;
+using harness::Problem;
+using Outcome = PropertyResult::Outcome;
+
+uint64_t fresh_seed() {
+  const uint64_t seed = std::random_device{}();
+  testing::Test::RecordProperty("seed", std::to_string(seed));
+  return seed;
+}
+
+class EveryProperty : public testing::TestWithParam<std::string> {};
+std::vector<std::string> names() {
+  std::vector<std::string> out;
+  for (const Property& p : all_properties()) out.push_back(p.name);
+  return out;
+}
+INSTANTIATE_TEST_SUITE_P(All, EveryProperty, testing::ValuesIn(names()), [](const auto& one) { return one.param; });
+
+TEST_P(EveryProperty, HoldsForTheHostTwin) {
+  const auto subject = harness::make_subject("host");
+  const uint64_t seed = fresh_seed();
+  const PropertyResult result = check_property(find_property(GetParam()), *subject, seed, 25);
+  EXPECT_EQ(result.outcome, Outcome::held) << "seed " << seed << "\n" << result.counterexample;
+  EXPECT_EQ(result.cases, 25);
+}
+
+// A fault, and a property that has to see it.
+struct Fault {
+  const char* name;
+  const char* property;
+  FaultySubject::Corrupt corrupt;
+  FaultySubject::Alter alter;
+};
+
+void add_to_parameter(Observation& now, size_t index, float by) {
+  float p;
+  std::memcpy(&p, now.parameter.data() + 4 * index, 4);
+  p += by;
+  std::memcpy(now.parameter.data() + 4 * index, &p, 4);
+}
+
+const Fault kFaults[] = {
+    {"RowsOfANeighbour",
+     "row_permutation",
+     [](int64_t, Observation& now, const Observation&) {
+       if (now.row && now.row->size() > 1) std::swap(now.row->front(), now.row->back());
+     },
+     {}},
+    {"NoClip", "clip", {}, [](Problem& p) { p.options.clip = 0; }},
+    {"ScheduleWithoutCap", "step_size", {}, [](Problem& p) { p.options.relative_step = false; }},
+    {"NoDecay", "decay_alone", {}, [](Problem& p) { p.options.weight_decay = 0; }},
+    {"EpsOfAnotherSize", "scaling", {}, [](Problem& p) { p.options.eps1 = 0x1p-12; }},
+    {"BetaForOneMinusBeta",
+     "average_hull",
+     [](int64_t step, Observation& now, const Observation& before) {
+       if (step > 1 && now.row && before.row)
+         for (size_t i = 0; i < now.row->size(); ++i) (*now.row)[i] += (*before.row)[i];
+       if (step > 1 && now.second_moment && before.second_moment)
+         for (size_t i = 0; i < now.second_moment->size(); ++i) (*now.second_moment)[i] += (*before.second_moment)[i];
+     },
+     {}},
+    {"StepTakenInSpiteOfSkip",
+     "nonfinite_skip",
+     {},
+     [](Problem& p) { p.options.nonfinite = reference::Nonfinite::zero; }},
+    {"NanNotZeroed", "nonfinite_zero", {}, [](Problem& p) { p.options.nonfinite = reference::Nonfinite::propagate; }},
+    {"NoEps",
+     "agreement",
+     {},
+     [](Problem& p) {
+       p.options.beta2 = 0.5;
+       p.options.beta2_decay = -0.8;
+     }},
+    {"OneElementOff",
+     "dyadic",
+     [](int64_t, Observation& now, const Observation&) {
+       if (now.parameter.size() > 16) add_to_parameter(now, now.parameter.size() / 4 - 1, 0x1p-4f);
+     },
+     {}},
+    {"RoundedTowardsOneSide",
+     "sign_symmetry",
+     [](int64_t, Observation& now, const Observation&) {
+       if (now.parameter.size() % 4 == 0) add_to_parameter(now, 0, 0x1p-10f);
+     },
+     {}},
+};
+
+class Faults : public testing::TestWithParam<Fault> {};
+INSTANTIATE_TEST_SUITE_P(All, Faults, testing::ValuesIn(kFaults), [](const auto& one) { return one.param.name; });
+
+TEST_P(Faults, AreSeenAndShrunk) {
+  const FaultySubject subject(GetParam().corrupt, GetParam().alter);
+  const PropertyResult result = check_property(find_property(GetParam().property), subject, fresh_seed(), 200);
+  EXPECT_EQ(result.outcome, Outcome::failed);
+  EXPECT_NE(result.counterexample.find("shape="), std::string::npos) << result.counterexample;
+}
+
+TEST(Shrinking, EndsAtTheSmallestProblemThatStillFails) {
+  const Property fails_from_six_elements_on{"test", "", "", [](const harness::Subject&) {
+                                              const Problem p = *problems();
+                                              RC_ASSERT(p.elements() < 6);
+                                            }};
+  const auto subject = harness::make_subject("host");
+  const PropertyResult result = check_property(fails_from_six_elements_on, *subject, fresh_seed(), 100);
+  ASSERT_EQ(result.outcome, Outcome::failed);
+  const Problem p = harness::parse_problem(result.counterexample.substr(0, result.counterexample.find('\n')));
+  EXPECT_EQ(p.elements(), 6) << result.counterexample;
+  EXPECT_EQ(p.steps, 1);
+  EXPECT_EQ(p.options, reference::PlumblineOptions{}) << result.counterexample;
+  EXPECT_EQ(p.storage, harness::Storage::fp32);
+  EXPECT_EQ(p.data.regime, harness::Regime::gaussian);
+}
+
+TEST(Property, GivingUpAndBreakingAreNoPasses) {
+  const auto subject = harness::make_subject("host");
+  const Property picky{"agreement", "", "", [](const harness::Subject&) {
+                         const int x = *rc::gen::inRange(0, 1000);
+                         RC_PRE(x == 1000);
+                       }};
+  const PropertyResult gave_up = check_property(picky, *subject, 1, 10);
+  EXPECT_EQ(gave_up.outcome, Outcome::gave_up);
+  const Property throws{"agreement", "", "", [](const harness::Subject&) {
+                          *problems([](Problem& p) { p.shape.clear(); });  // nothing valid can be drawn
+                        }};
+  const PropertyResult broken = check_property(throws, *subject, 1, 10);
+  EXPECT_NE(broken.outcome, Outcome::held);
+  for (const PropertyResult& r : {gave_up, broken}) EXPECT_FALSE(describe_properties({r}).green);
+  EXPECT_TRUE(describe_properties({}).green);
+  EXPECT_THROW(find_property("no such"), harness::InputError);
+}
+
+}  // namespace
+}  // namespace plumbline::properties
