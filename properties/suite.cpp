@@ -22,7 +22,7 @@ std::vector<PropertyResult> check_all(const std::vector<std::string>& names, con
   return results;
 }
 
-const harness::RegisterSuiteStudy kStudy({"properties",
+const harness::RegisterSuiteStudy kStudy({"properties", "optimizer",
                                           [](const harness::SuiteRequest& request, const harness::Subject& subject) {
                                             using harness::SuiteSize;
                                             const double share = (request.size == SuiteSize::quick  ? 1

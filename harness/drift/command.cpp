@@ -24,7 +24,7 @@ namespace {
 struct DriftOptions {
   StudyOptions study;
   std::string trace = "digits_cnn", subject = "host", options;
-  std::vector<std::string> storages = {"fp32", "al8", "log_u8", "linear_u8"}, trainings = {"none"};
+  std::vector<std::string> storages = {"fp32", "al16", "al8", "log_u8", "linear_u8"}, trainings = {"none"};
   int64_t steps = 10000, closed_steps = 2000;
   int seeds = 5, threads = 0;
 };
@@ -136,12 +136,14 @@ const RegisterCommand kDrift(
            ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
        app.add_option("--storage", o->storages, "storages to compare, such as al8,log_u8")
            ->capture_default_str()
-           ->delimiter(',');
+           ->delimiter(',')
+           ->allow_extra_args(false);
        app.add_option(
               "--closed", o->trainings,
               fmt::format("trainings to run in a closed loop: {}, all or none", fmt::join(training_names(), ", ")))
            ->capture_default_str()
-           ->delimiter(',');
+           ->delimiter(',')
+           ->allow_extra_args(false);
        app.add_option("--closed-steps", o->closed_steps, "of each training")
            ->capture_default_str()
            ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));

@@ -1,7 +1,7 @@
 #include "harness/drift/metered.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "harness/contracts/codes.h"
@@ -16,22 +16,64 @@ using Sink = std::function<void(const Problem&, std::vector<SlotStaleness>)>;
 
 // The subject's own average before coding, where it shows it.
 const std::vector<float>* unquantized(const Observation& seen, Slot slot) {
-  const auto& shown = slot == Slot::row ? seen.row : slot == Slot::col ? seen.col : seen.second_moment;
-  return shown ? &*shown : nullptr;
+  const auto shown = [&]() -> const std::optional<std::vector<float>>* {
+    switch (slot) {
+      case Slot::row:
+        return &seen.row;
+      case Slot::col:
+        return &seen.col;
+      case Slot::second_moment:
+        return &seen.second_moment;
+      case Slot::momentum:
+        return &seen.momentum;
+      case Slot::confidence_row:
+        return &seen.confidence_row;
+      case Slot::confidence_col:
+        return &seen.confidence_col;
+      default:
+        return nullptr;
+    }
+  }();
+  return shown && *shown ? &**shown : nullptr;
 }
 
-// Steps between codes, per value: in octaves for a logarithmic grid, in units of the value for an even one.
+bool is_logarithmic(Storage s) { return s == Storage::al8 || s == Storage::al16 || s == Storage::log_u8; }
+
+double intervals(Storage s) {
+  switch (s) {
+    case Storage::al8:
+      return 254;
+    case Storage::al16:
+      return 65534;
+    case Storage::uf8:
+      return 127;
+    case Storage::uf4:
+      return 7;
+    default:
+      return 255;
+  }
+}
+
+// Steps between codes rounded to the nearest, per value: in octaves for a logarithmic grid, in units of the value for
+// an even one.
 Vector code_steps(const SlotState& slot) {
-  const int64_t matrix = slot.matrix, blocks = (matrix + slot.block - 1) / slot.block;
-  const bool log = slot.storage == Storage::al8 || slot.storage == Storage::log_u8;
-  const int words = log ? 2 : 1;
+  const int64_t length = slot.row_length(), blocks = (length + slot.block - 1) / slot.block;
+  const int words = is_logarithmic(slot.storage) ? 2 : 1;
   Vector steps(slot.count);
   for (int64_t i = 0; i < slot.count; ++i) {
-    const int64_t block = i / matrix * blocks + i % matrix / slot.block;
-    const double width = slot.scales[size_t(block * words + words - 1)];
-    steps[i] = width / (slot.storage == Storage::al8 ? 254 : 255);
+    const int64_t block = i / length * blocks + i % length / slot.block;
+    steps[i] = slot.scales[size_t(block * words + words - 1)] / intervals(slot.storage);
   }
   return steps;
+}
+
+int code_at(const SlotState& slot, int64_t i) {
+  const auto byte = [&](int64_t at) { return int(slot.values[size_t(at)]); };
+  if (slot.storage == Storage::al16) return byte(2 * i) | byte(2 * i + 1) << 8;
+  if (slot.storage != Storage::uf4) return byte(i);
+  const int64_t length = slot.row_length(), col = i % length;
+  const int pair = byte(i / length * ((length + 1) / 2) + col / 2);
+  return col % 2 == 0 ? pair >> 4 : pair & 15;
 }
 
 class MeteredSession final : public Session {
@@ -48,7 +90,7 @@ class MeteredSession final : public Session {
   }
   ~MeteredSession() override {
     std::vector<SlotStaleness> found;
-    for (const Meter& m : meters_) found.push_back({m.slot, true, m.meter.windows()});
+    for (const Meter& m : meters_) found.push_back({m.slot, m.predicted, m.meter.windows()});
     sink_(problem_, std::move(found));
   }
   MeteredSession(const MeteredSession&) = delete;
@@ -61,39 +103,47 @@ class MeteredSession final : public Session {
     reference_.step(parameter_, gradient_, &record_);
     if (record_.skipped) return;
     for (const SlotState& slot : out.state)
-      if (slot.storage != Storage::fp32) measure(slot, out);
+      if (has_codes(slot.storage)) measure(slot, out);
   }
   Arithmetic arithmetic() const override { return inner_->arithmetic(); }
 
  private:
   struct Meter {
     Slot slot{};
+    bool predicted = false;
     StalenessMeter meter;
     Vector stored, steps;  // after the step before
-    std::vector<std::byte> codes;
+    std::vector<int> codes;
   };
 
   void measure(const SlotState& slot, const Observation& seen) {
     const Tensor* exact = reference_.state(slot.slot);
     const std::vector<float>* used = unquantized(seen, slot.slot);
     if (!exact || !used) return;
-    decode_slot(slot, inner_->arithmetic(), exact->shape, decoded_);
+    decode_slot(slot, inner_->arithmetic(), exact->shape, decoded_, uint32_t(problem_.seed));
     auto at = std::find_if(meters_.begin(), meters_.end(), [&](const Meter& m) { return m.slot == slot.slot; });
-    if (at == meters_.end()) at = meters_.insert(meters_.end(), Meter{slot.slot, {}, {}, {}, {}});
+    if (at == meters_.end())
+      at = meters_.insert(meters_.end(), Meter{slot.slot, slot.rounding == Rounding::nearest, {}, {}, {}, {}});
+    double weight = record_.weight, old_weight = record_.old_weight;
+    const auto fixed = [&](double beta) { weight = 1 - beta, old_weight = beta; };
+    if (slot.slot == Slot::momentum) fixed(*problem_.options.beta1);
+    if (slot.slot == Slot::confidence_row || slot.slot == Slot::confidence_col) fixed(*problem_.options.beta3);
+
+    std::vector<int> codes(size_t(slot.count));
+    for (int64_t i = 0; i < slot.count; ++i) codes[size_t(i)] = code_at(slot, i);
     Flags predicted = Flags::Constant(exact->size(), false), kept = predicted;
     if (at->stored.size() > 0) {
       const Vector now = Eigen::Map<const Eigen::ArrayXf>(used->data(), exact->size()).cast<double>();
-      const Vector sample = (now - record_.old_weight * at->stored) / record_.weight;
-      predicted = slot.storage == Storage::linear_u8 ? even_grid_freezes(at->stored, sample, at->steps, record_.weight)
-                                                     : log_grid_freezes(at->stored, sample, at->steps, record_.weight);
-      const size_t width = slot.values.size() / size_t(slot.count);  // bytes of a code
-      for (int64_t i = 0; i < slot.count; ++i)
-        kept[i] = std::memcmp(&slot.values[size_t(i) * width], &at->codes[size_t(i) * width], width) == 0;
+      const Vector sample = (now - old_weight * at->stored) / weight;
+      if (at->predicted)
+        predicted = is_logarithmic(slot.storage) ? log_grid_freezes(at->stored, sample, at->steps, weight)
+                                                 : even_grid_freezes(at->stored, sample, at->steps, weight);
+      for (size_t i = 0; i < codes.size(); ++i) kept[int64_t(i)] = codes[i] == at->codes[i];
     }
-    at->meter.step(record_.step, record_.weight, exact->data, decoded_.values.data, kept, predicted);
-    at->codes = slot.values;
+    at->meter.step(record_.step, weight, exact->data, decoded_.values.data, kept, predicted);
     at->stored = decoded_.values.data;
     at->steps = code_steps(slot);
+    at->codes = std::move(codes);
   }
 
   Problem problem_;

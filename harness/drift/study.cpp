@@ -23,9 +23,20 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kPoints = 120;  // of a curve
 
 Quantity drift_of(Slot slot) {
-  return slot == Slot::row   ? Quantity::row_drift
-         : slot == Slot::col ? Quantity::col_drift
-                             : Quantity::second_moment_drift;
+  switch (slot) {
+    case Slot::row:
+      return Quantity::row_drift;
+    case Slot::col:
+      return Quantity::col_drift;
+    case Slot::momentum:
+      return Quantity::momentum_drift;
+    case Slot::confidence_row:
+      return Quantity::confidence_row_drift;
+    case Slot::confidence_col:
+      return Quantity::confidence_col_drift;
+    default:
+      return Quantity::second_moment_drift;
+  }
 }
 
 // "row_drift" -> "row"
