@@ -15,6 +15,7 @@
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) __global__ void __launch_bounds__(max_threads, min_blocks)
 #define PLUMBLINE_DEVICE __device__ __forceinline__
 #define PLUMBLINE_UNROLL _Pragma("unroll")
+#define PLUMBLINE_LOOP _Pragma("unroll 1")
 // One struct of static shared memory per kernel; undefined until written.
 #define PLUMBLINE_SHARED(type, name) __shared__ type name
 #define PLUMBLINE_DYNAMIC_SHARED(type, name) \
@@ -30,8 +31,8 @@ PLUMBLINE_DEVICE int block_index() { return int(blockIdx.x); }
 PLUMBLINE_DEVICE int block_size() { return int(blockDim.x); }
 PLUMBLINE_DEVICE int grid_size() { return int(gridDim.x); }
 
-// Comes first in every kernel: what earlier launches of the stream wrote is visible behind it. On sm_90 blocks of the
-// next launch may take their places from here on and wait there.
+// Comes in every kernel before it reads what earlier launches of the stream wrote, or writes: that is visible behind it.
+// On sm_90 blocks of the next launch may take their places from here on and wait there.
 PLUMBLINE_DEVICE void begin_grid() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

@@ -9,6 +9,7 @@
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) inline void
 #define PLUMBLINE_DEVICE inline
 #define PLUMBLINE_UNROLL
+#define PLUMBLINE_LOOP
 #define PLUMBLINE_SHARED(type, name)    \
   static constexpr char name##_key = 0; \
   type& name = *static_cast<type*>(::plumbline::emulator::static_shared(&name##_key, sizeof(type), alignof(type)))

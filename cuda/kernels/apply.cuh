@@ -193,9 +193,9 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
 template <class G, class P>
 PLUMBLINE_KERNEL(kApplyThreads, kApplyBlocksPerMultiprocessor)
 apply_update(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(ApplyShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;

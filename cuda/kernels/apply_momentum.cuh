@@ -17,10 +17,10 @@ struct ApplyMomentumShared {
 template <class P>
 PLUMBLINE_KERNEL(kApplyThreads, kApplyBlocksPerMultiprocessor)
 apply_momentum(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(ApplyMomentumShared, shared);
-  begin_grid();
   constexpr int E = kMomentumEach;
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;

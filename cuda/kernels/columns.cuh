@@ -14,6 +14,13 @@ struct ColumnShared {
 
 // T over a row's panel sums.
 PLUMBLINE_DEVICE float panel_tree(const float* sums, int count) {
+  constexpr int kFew = 16;
+  if (count <= kFew) {
+    float x[kFew];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kFew; ++i) x[i] = i < count ? sums[i] : 0.0f;
+    return thread_tree(x);
+  }
   float level[32], sum = sums[0];  // binary counter: level l holds a sum of 2^l of them
   const int padded = 1 << core::tree_height(count);
   for (int i = 0; i < padded; ++i) {
@@ -25,12 +32,97 @@ PLUMBLINE_DEVICE float panel_tree(const float* sums, int count) {
   return sum;
 }
 
+// A block's columns of a strip, and what of the plan its loop needs in registers.
+template <class G>
+struct ColumnPass {
+  const Task& task;
+  const SlotPlan& slot;  // of momentum
+  const G* gradient;     // this thread's columns of the slice's first row
+  GradientReader reader;
+  uint32_t writes;
+  int64_t slice;
+  int cols, col, count;
+  bool confidence, momentum;
+  float scale[kMomentumEach];  // confidence: b_j
+};
+struct ColumnSums {
+  float col[kMomentumEach], weighted[kMomentumEach];
+};
+
+// One row on. m: its momentum where there is any.
+template <class G>
+PLUMBLINE_DEVICE void add_row(const ColumnPass<G>& pass, float (&g)[kMomentumEach], const float (&m)[kMomentumEach],
+                              float inverse, float row_scale, ColumnSums& sums) {
+  if (pass.confidence) clipped_updates(pass.scale, pass.count, row_scale, g);
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kMomentumEach; ++e) {
+    const float s = pass.confidence ? core::residual_square(g[e], m[e]) : core::square(g[e]);
+    const float x = pass.momentum ? core::square(m[e]) : s;
+    sums.col[e] = core::pair(sums.col[e], s);
+    sums.weighted[e] = core::add_weighted(x, inverse, sums.weighted[e]);
+  }
+}
+
+// Rows [base, base + rows) of a slice, whose inverses are in shared memory.
+template <class G>
+PLUMBLINE_DEVICE void add_rows(const ColumnPass<G>& pass, int base, int rows, const ColumnShared& shared,
+                               ColumnSums& sums) {
+  const int valid = pass.count < kMomentumEach ? pass.count : kMomentumEach;
+  const bool whole = pass.cols % kMomentumEach == 0;
+  for (int k = 0; k < rows; ++k) {
+    const int row = base + k;
+    float g[kMomentumEach], m[kMomentumEach];
+    pass.reader.read(pass.gradient + int64_t(row) * pass.cols, pass.count, whole, g);
+    if (pass.momentum)
+      read_momentum(pass.slot, pass.task.state, {pass.slice, row, pass.col, valid}, pass.writes + 1u, m);
+    add_row(pass, g, m, shared.inverse[k], shared.scale[k], sums);
+  }
+}
+// The same for whole vectors and codes of the common kind, with several rows on their way at once.
+template <class G, Storage S>
+PLUMBLINE_DEVICE void add_rows_fast(const ColumnPass<G>& pass, int base, int rows, const ColumnShared& shared,
+                                    ColumnSums& sums) {
+  using Codec = NearestCodec<S>;
+  constexpr int kAtOnce = sizeof(G) == 4 ? 2 : 4;
+  const int64_t row_bytes = pass.slot.row_bytes, row_blocks = pass.slot.row_blocks, cols = pass.cols;
+  const int64_t first = pass.slice * pass.task.plan.rows + base;
+  const G* gradient = pass.gradient + base * cols;
+  const std::byte* codes = pass.task.state + pass.slot.values + first * row_bytes + core::row_bytes(S, pass.col);
+  const float* scales = core::at<const float>(pass.task.state, pass.slot.scales) + first * row_blocks +
+                        (pass.col >> block_shift(pass.slot.block));
+  PLUMBLINE_LOOP
+  for (int k = 0; k < rows; k += kAtOnce) {
+    RawPiece<G, S> raw[kAtOnce];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (k + i >= rows) continue;
+      raw[i].g = load_elements<G, kMomentumEach>(gradient + i * cols, kMomentumEach, true);
+      raw[i].codes = Codec::load_codes(codes + i * row_bytes);
+      raw[i].scale = scales[i * row_blocks];
+    }
+    gradient += kAtOnce * cols;
+    codes += kAtOnce * row_bytes;
+    scales += kAtOnce * row_blocks;
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (k + i >= rows) continue;
+      const auto v = unpack<G, kMomentumEach>(raw[i].g);
+      float g[kMomentumEach], m[kMomentumEach];
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kMomentumEach; ++e) g[e] = core::widen(v.x[e]) * pass.reader.multiplier;
+      if (pass.reader.zero) zero_nonfinite(g, true);
+      Codec::decode(raw[i].codes, raw[i].scale, m);
+      add_row(pass, g, m, shared.inverse[k + i], shared.scale[k + i], sums);
+    }
+  }
+}
+
 template <class G>
 PLUMBLINE_KERNEL(kColumnThreads, kColumnBlocksPerMultiprocessor)
 sweep_columns(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(ColumnShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   const bool confidence = task.average == Average::confidence;
@@ -41,10 +133,8 @@ sweep_columns(const Launch launch) {
   const int first_row = strip * plan.strip_rows;
   const int end_row = first_row + plan.strip_rows < plan.rows ? first_row + plan.strip_rows : plan.rows;
   const int col = panel * core::kPanel + t * kMomentumEach, count = cols - col;
-  const bool whole = cols % kMomentumEach == 0,
-             momentum = plan.hyper.momentum && (confidence || !plan.hyper.momentum_of_update);
+  const bool momentum = plan.hyper.momentum && (confidence || !plan.hyper.momentum_of_update);
   const bool zero = plan.nonfinite == Nonfinite::zero && (!confidence || scalars.nonfinite != 0);
-  const GradientReader reader = {scalars.multiplier, zero};
   const SlotPlan& row_slot = slot_of(task, confidence ? SlotKind::confidence_row : SlotKind::row);
   const SlotPlan& slot = slot_of(task, SlotKind::momentum);
   const core::Weights<float> weights = confidence ? scalars.confidence : scalars.weights;
@@ -53,10 +143,24 @@ sweep_columns(const Launch launch) {
       scratch_at<float>(task, plan.panel_rows) + int64_t(local_slice) * plan.rows * plan.panels;
   float* const average = scratch_at<float>(task, confidence ? plan.confidence_row : plan.row) + slice * plan.rows;
   const float* const moment = scratch_at<float>(task, plan.row) + slice * plan.rows;
-  const float* const col_scale = scratch_at<float>(task, plan.col_scale) + slice * plan.pitch + col;
-  const G* const gradient = static_cast<const G*>(task.gradient) + slice * plan.slice + col;
+  ColumnPass<G> pass = {task,
+                        slot,
+                        static_cast<const G*>(task.gradient) + slice * plan.slice + col,
+                        {scalars.multiplier, zero},
+                        writes,
+                        slice,
+                        cols,
+                        col,
+                        count,
+                        confidence,
+                        momentum,
+                        {}};
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kMomentumEach; ++e)
+    if (confidence && e < count) pass.scale[e] = scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col + e];
+  const bool fast = momentum && takes_nearest(slot) && cols % kMomentumEach == 0;
 
-  float col_sum[kMomentumEach] = {}, weighted_sum[kMomentumEach] = {};
+  ColumnSums sums = {};
   for (int base = first_row; base < end_row; base += kColumnRows) {
     const int rows = end_row - base < kColumnRows ? end_row - base : kColumnRows;
     block_barrier();  // the rows before are done
@@ -71,24 +175,12 @@ sweep_columns(const Launch launch) {
     }
     block_barrier();
     if (count <= 0) continue;
-    for (int k = 0; k < rows; ++k) {
-      const int row = base + k;
-      float g[kMomentumEach], m[kMomentumEach];
-      reader.read(gradient + int64_t(row) * cols, count, whole, g);
-      if (momentum) {
-        const int valid = count < kMomentumEach ? count : kMomentumEach;
-        read_momentum(slot, task.state, {slice, row, col, valid}, writes + 1u, m);
-      }
-      if (confidence) clipped_updates(col_scale, count, shared.scale[k], g);
-      const float inverse = shared.inverse[k];
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kMomentumEach; ++e) {
-        const float s = confidence ? core::residual_square(g[e], m[e]) : core::square(g[e]);
-        const float x = momentum ? core::square(m[e]) : s;
-        col_sum[e] = core::pair(col_sum[e], s);
-        weighted_sum[e] = core::add_weighted(x, inverse, weighted_sum[e]);
-      }
-    }
+    if (!fast)
+      add_rows(pass, base, rows, shared, sums);
+    else if (slot.storage == Storage::uf4)
+      add_rows_fast<G, Storage::uf4>(pass, base, rows, shared, sums);
+    else
+      add_rows_fast<G, Storage::uf8>(pass, base, rows, shared, sums);
   }
   const int64_t at = (int64_t(local_slice) * plan.strips + strip) * plan.pitch + col;
   float* const columns = scratch_at<float>(task, plan.partial_col) + at;
@@ -96,8 +188,8 @@ sweep_columns(const Launch launch) {
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e) {
     if (e >= count) continue;
-    columns[e] = col_sum[e];
-    weighted[e] = weighted_sum[e];
+    columns[e] = sums.col[e];
+    weighted[e] = sums.weighted[e];
   }
 }
 

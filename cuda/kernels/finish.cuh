@@ -35,7 +35,9 @@ struct FinishShared {
   double norm[kTileWarps];
   TreeScratch tree;
   uint32_t arrived;
-  double applied, clip;
+  core::StepScalars scalars;  // as the launch finds them; in the last block then those of the step
+  uint64_t nonfinite;         // found by the sweep
+  double sums[3];             // of one slice: norms of columns, rows, squares of parameters
 };
 
 // C_j and b_j of 64 columns, and T over them of (sum_i g^2/R_i)/C_j.
@@ -116,91 +118,118 @@ PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int
   if (thread_index() == 0) sums[plan.slices * plan.row_tiles] = squares;
 }
 
-// From a slice's tiles to mean(R), sum u^2 and sum p^2.
-PLUMBLINE_DEVICE void finish_slice(const Task& task, const AverageView& view, int64_t slice, NormSource source,
-                                   TreeScratch& shared) {
+// Sums over a slice's tiles; in shared.sums for thread 0.
+PLUMBLINE_DEVICE void slice_sums(const Task& task, int64_t slice, NormSource source, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
   const double* const norm_tiles = scratch_at<double>(task, plan.norm_tiles) + slice * plan.column_tiles;
   const double* const row_tiles = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles;
   const double* const squares = row_tiles + plan.slices * plan.row_tiles;
-  const double norm = block_tree_over<4>(
-      plan.column_tiles, [&](int64_t i) { return load_fresh(norm_tiles + i); }, shared);
-  const double row_sum = block_tree_over<4>(
-      plan.row_tiles, [&](int64_t i) { return load_fresh(row_tiles + i); }, shared);
-  double parameter_sum = 0.0;
-  if (source != NormSource::none)
-    parameter_sum = block_tree_over<4>(
-        plan.row_tiles, [&](int64_t i) { return load_fresh(squares + i); }, shared);
-  if (thread_index() == 0) {
-    double* const sums = scratch_at<double>(task, plan.slice_sums) + slice;
-    const double mean = core::mean_row(row_sum, plan.rows);
-    sums[view.mean_at * plan.slices] = mean;
-    sums[view.norm_at * plan.slices] = core::slice_update_sum(mean, norm);
-    if (source != NormSource::none) sums[2 * plan.slices] = parameter_sum;
+  const auto of = [](const double* sums) { return [=](int64_t i) { return load_fresh(sums + i); }; };
+  constexpr int kEach = 8, kMost = kEach * kWarp;
+  const int t = thread_index(), warp = t / kWarp;
+  if (plan.column_tiles <= kMost && plan.row_tiles <= kMost) {  // a warp each, side by side
+    double sum = 0.0;
+    if (warp == 0) sum = warp_tree_over<kEach>(plan.column_tiles, of(norm_tiles));
+    if (warp == 1) sum = warp_tree_over<kEach>(plan.row_tiles, of(row_tiles));
+    if (warp == 2 && source != NormSource::none) sum = warp_tree_over<kEach>(plan.row_tiles, of(squares));
+    if (warp < 3 && t % kWarp == 0) shared.sums[warp] = sum;
+    block_barrier();
+    return;
   }
+  const double norm = block_tree_over<4>(plan.column_tiles, of(norm_tiles), shared.tree);
+  const double rows = block_tree_over<4>(plan.row_tiles, of(row_tiles), shared.tree);
+  const double parameter =
+      source == NormSource::none ? 0.0 : block_tree_over<4>(plan.row_tiles, of(squares), shared.tree);
+  if (t != 0) return;
+  shared.sums[0] = norm;
+  shared.sums[1] = rows;
+  shared.sums[2] = parameter;
 }
 
-// From the slices' sums to the scalars of the step; takes the count of non-finite elements and leaves it at 0.
-PLUMBLINE_DEVICE void finish_tensor(const Task& task, const AverageView& view, NormSource source, TreeScratch& shared) {
+// k of the update p <- p keep - (k/sqrt R_i) x b_j; before momentum of the update, of that update with its clip.
+PLUMBLINE_DEVICE float slice_coefficient(const Task& task, const core::StepScalars& scalars, bool confidence,
+                                         double mean) {
+  const bool clipped = task.plan.hyper.momentum_of_update && !confidence;
+  return float(clipped ? core::clipped_coefficient(mean, scalars.clip) : core::step_coefficient(scalars.applied, mean));
+}
+
+// From the tensor's sums to the scalars of the step, by one thread; takes the count of non-finite elements and leaves
+// it at 0.
+PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSource source, double update_sum,
+                                     double parameter_sum, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
-  core::StepScalars& scalars = *scalars_of(task);
-  const double* const sums = scratch_at<double>(task, plan.slice_sums);
-  const double update_sum = block_tree_over<4>(
-      plan.slices, [&](int64_t i) { return load_fresh(sums + view.norm_at * plan.slices + i); }, shared);
-  double parameter_sum = 0.0;
-  if (source != NormSource::none)
-    parameter_sum = block_tree_over<4>(
-        plan.slices, [&](int64_t i) { return load_fresh(sums + 2 * plan.slices + i); }, shared);
-  if (thread_index() == 0 && view.confidence) {
+  core::StepScalars& scalars = shared.scalars;
+  if (confidence) {
     if (core::limits_later(plan.hyper)) core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
-  } else if (thread_index() == 0) {
-    uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
-    scalars.nonfinite = int64_t(load_fresh(count));
-    *count = 0;
+  } else {
+    scalars.nonfinite = int64_t(shared.nonfinite);
+    *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
     if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
     core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
   }
+  *scalars_of(task) = scalars;
+}
+
+// The last block of a slice; and of the tensor, where that has more of them.
+PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int64_t slice, NormSource source,
+                                  FinishShared& shared) {
+  const TensorPlan& plan = task.plan;
+  const int t = thread_index();
+  uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
+  double* const sums = scratch_at<double>(task, plan.slice_sums);
+  float* const k = scratch_at<float>(task, plan.slice_step);
+  slice_sums(task, slice, source, shared);
+  if (t == 0) {
+    const double mean = core::mean_row(shared.sums[1], plan.rows);
+    const double update_sum = core::slice_update_sum(mean, shared.sums[0]);
+    done[slice] = 0;
+    if (plan.slices == 1) {
+      finish_scalars(task, view.confidence, source, update_sum, shared.sums[2], shared);
+      k[0] = slice_coefficient(task, shared.scalars, view.confidence, mean);
+    } else {
+      sums[view.mean_at * plan.slices + slice] = mean;
+      sums[view.norm_at * plan.slices + slice] = update_sum;
+      if (source != NormSource::none) sums[2 * plan.slices + slice] = shared.sums[2];
+    }
+  }
+  if (plan.slices == 1 || !is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
+  const auto of = [&](int which) {
+    return [=, &plan](int64_t i) { return load_fresh(sums + which * plan.slices + i); };
+  };
+  const double update_sum = block_tree_over<4>(plan.slices, of(view.norm_at), shared.tree);
+  const double parameter_sum = source == NormSource::none ? 0.0 : block_tree_over<4>(plan.slices, of(2), shared.tree);
+  if (t == 0) {
+    done[plan.slices] = 0;
+    finish_scalars(task, view.confidence, source, update_sum, parameter_sum, shared);
+  }
+  block_barrier();
+  for (int64_t i = t; i < plan.slices; i += kFinishThreads)
+    k[i] = slice_coefficient(task, shared.scalars, view.confidence, of(view.mean_at)(i));
 }
 
 PLUMBLINE_KERNEL(kFinishThreads, 1)
 finish(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(FinishShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int tiles = plan.column_tiles + plan.row_tiles, tile = task.block % tiles, t = thread_index();
   const int64_t slice = task.first_slice + task.block / tiles;
-  core::StepScalars& scalars = *scalars_of(task);
+  const core::StepScalars& scalars = *scalars_of(task);
   const AverageView view(task);
   if (view.confidence && scalars.skipped) return;
+  // what the last block needs at the end
+  if (t == kFinishThreads - 1) {
+    shared.scalars = scalars;
+    shared.nonfinite = load_fresh(scratch_at<uint64_t>(task, plan.nonfinite_count));
+  }
   const NormSource source = norm_source(task, scalars);
   if (tile < plan.row_tiles)
     finish_rows(task, view, slice, tile, source, shared.tree);
   else
     finish_columns(task, view, slice, tile - plan.row_tiles, scalars, shared);
-
-  uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
-  if (!is_last_block(done + slice, uint32_t(tiles), shared.arrived)) return;
-  finish_slice(task, view, slice, source, shared.tree);
-  if (t == 0) done[slice] = 0;
-  // Of one slice, thread 0 wrote the sums and is the one that reads them.
-  if (plan.slices > 1 && !is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
-  finish_tensor(task, view, source, shared.tree);
-  if (t == 0) {
-    done[plan.slices] = 0;
-    shared.applied = scalars.applied;
-    shared.clip = scalars.clip;
-  }
-  block_barrier();
-  // k of the update p <- p keep - (k/sqrt R_i) x b_j; before momentum of the update, of that update with its clip
-  const bool clipped = plan.hyper.momentum_of_update && !view.confidence;
-  const double applied = shared.applied, clip = shared.clip;
-  const double* const means = scratch_at<double>(task, plan.slice_sums) + view.mean_at * plan.slices;
-  float* const k = scratch_at<float>(task, plan.slice_step);
-  for (int64_t i = t; i < plan.slices; i += kFinishThreads) {
-    const double mean = load_fresh(means + i);
-    k[i] = float(clipped ? core::clipped_coefficient(mean, clip) : core::step_coefficient(applied, mean));
-  }
+  if (is_last_block(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))
+    finish_sums(task, view, slice, source, shared);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

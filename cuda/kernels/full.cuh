@@ -179,9 +179,9 @@ PLUMBLINE_DEVICE void finish_full(const Task& task, double update_sum, double pa
 template <class G>
 PLUMBLINE_KERNEL(kFullThreads, kFullBlocksPerMultiprocessor)
 sweep_full(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(FullShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int t = thread_index();
   const bool limits = task.average == Average::confidence;
@@ -238,9 +238,9 @@ sweep_full(const Launch launch) {
 template <class G, class P>
 PLUMBLINE_KERNEL(kFullThreads, kFullBlocksPerMultiprocessor)
 apply_full(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(FullShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;

@@ -189,4 +189,65 @@ PLUMBLINE_DEVICE core::BlockRange warp_range(core::BlockRange range, int threads
   return range;
 }
 
+// ---- uf4 and uf8 rounded to nearest, known at compile time: the same values by fewer operations ----
+
+PLUMBLINE_DEVICE bool takes_nearest(const SlotPlan& slot) {
+  return core::is_uniform(slot.storage) && slot.rounding == Rounding::nearest;
+}
+// Exponent of a block of the codec, a power of two.
+PLUMBLINE_DEVICE int block_shift(int block) {
+  int shift = 0;
+  while ((1 << shift) < block) ++shift;
+  return shift;
+}
+
+template <Storage S>
+struct NearestCodec {
+  static_assert(S == Storage::uf4 || S == Storage::uf8);
+  static constexpr int kBits = S == Storage::uf4 ? 4 : 8,
+                       kBytes = kBits;  // of eight values: as many bytes as bits each
+  static constexpr float kLevels = S == Storage::uf4 ? 7.0f : 127.0f, kInverse = 1.0f / kLevels;
+  using Codes = Packed<uint8_t, kBytes>;
+
+  // Where a code lies in the words of eight.
+  static PLUMBLINE_DEVICE int word(int e) { return S == Storage::uf4 ? 0 : e / 4; }
+  static PLUMBLINE_DEVICE int bit(int e) { return S == Storage::uf4 ? 8 * (e / 2) + 4 * (1 - e % 2) : 8 * (e % 4); }
+
+  // Aligned, all eight.
+  static PLUMBLINE_DEVICE Codes load_codes(const std::byte* from) {
+    const auto bits = load<kBytes>(from);
+    Codes codes;
+    PLUMBLINE_UNROLL
+    for (int w = 0; w < kBytes / 4; ++w) codes.word[w] = bits.word[w];
+    return codes;
+  }
+  static PLUMBLINE_DEVICE void store_codes(std::byte* to, const Codes& codes) {
+    Bits<kBytes> bits;
+    PLUMBLINE_UNROLL
+    for (int w = 0; w < kBytes / 4; ++w) bits.word[w] = codes.word[w];
+    store<kBytes>(to, bits);
+  }
+  static PLUMBLINE_DEVICE void decode(const Codes& codes, float scale, float (&m)[kMomentumEach]) {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kMomentumEach; ++e) {
+      const int code = int(codes.word[word(e)] << (32 - kBits - bit(e))) >> (32 - kBits);
+      m[e] = core::divide_levels(float(code), kLevels, kInverse) * scale;
+    }
+  }
+  // |x| is at most `scale`, so no code leaves the range; in a block of NaN all are 0.
+  static PLUMBLINE_DEVICE Codes encode(const float (&m)[kMomentumEach], float scale) {
+    const float q = core::uniform_factor(kLevels, scale);
+    Codes codes = {};
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kMomentumEach; ++e) {
+      // round_even leaves the integer in the low bits of the sum
+      const uint32_t code = core::to_bits(core::unrounded_uniform(m[e], q) + 0x1.8p23f) & ((1u << kBits) - 1u);
+      codes.word[word(e)] |= code << bit(e);
+    }
+    PLUMBLINE_UNROLL
+    for (int w = 0; w < kBytes / 4; ++w) codes.word[w] = scale == scale ? codes.word[w] : 0u;
+    return codes;
+  }
+};
+
 }  // namespace plumbline::PLUMBLINE_TARGET

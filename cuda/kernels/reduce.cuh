@@ -119,6 +119,16 @@ PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScr
   return sum;
 }
 
+// T over load(0) ... load(count - 1) by one warp, count at most Each kWarp; every lane gets it.
+template <int Each, class Load>
+PLUMBLINE_DEVICE double warp_tree_over(int64_t count, const Load& load) {
+  const int first = Each * (thread_index() % kWarp);
+  double x[Each];
+  PLUMBLINE_UNROLL
+  for (int i = 0; i < Each; ++i) x[i] = first + i < count ? load(first + i) : 0.0;
+  return warp_tree(thread_tree(x));
+}
+
 // True in every thread of the last of `total` blocks to come here, once all that they wrote is visible to it.
 PLUMBLINE_DEVICE bool is_last_block(uint32_t* arrived, uint32_t total, uint32_t& shared) {
   block_barrier();

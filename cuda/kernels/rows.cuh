@@ -15,6 +15,18 @@ inline constexpr int kUnit = 2 * core::kPanel;        // columns: the widest blo
 inline constexpr int kPiecesOfPanel = core::kPanel / kPiece;
 PLUMBLINE_HD int units_of(const TensorPlan& plan) { return int(core::ceil_div(plan.cols, kUnit)); }
 
+// How many elements fall under the policy; they become 0 where it says so.
+PLUMBLINE_DEVICE uint32_t zero_nonfinite(float (&g)[kMomentumEach], bool zero) {
+  uint32_t found = 0;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kMomentumEach; ++e) {
+    if (!core::is_nonfinite(g[e])) continue;
+    ++found;
+    if (zero) g[e] = 0.0f;
+  }
+  return found;
+}
+
 // Eight elements of the gradient as statistics and momentum see them, 0 behind `count`.
 struct GradientReader {
   float multiplier;
@@ -22,15 +34,9 @@ struct GradientReader {
   template <class G>
   PLUMBLINE_DEVICE uint32_t read(const G* from, int count, bool whole, float (&g)[kMomentumEach]) const {
     const auto v = unpack<G, kMomentumEach>(load_elements<G, kMomentumEach>(from, count, whole));
-    uint32_t found = 0;
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kMomentumEach; ++e) {
-      g[e] = core::widen(v.x[e]) * multiplier;
-      if (!core::is_nonfinite(g[e])) continue;
-      ++found;
-      if (zero) g[e] = 0.0f;
-    }
-    return found;
+    for (int e = 0; e < kMomentumEach; ++e) g[e] = core::widen(v.x[e]) * multiplier;
+    return zero_nonfinite(g, zero);
   }
 };
 
@@ -149,16 +155,190 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
   for (int i = 0; i < 2; ++i) panels[i] = {thread_tree(squares[i]), thread_tree(norms[i])};
 }
 
+// ---- the common case: uf4 or uf8 to nearest, codec blocks within a piece, whole vectors ----
+
+PLUMBLINE_DEVICE bool takes_fast_rows(const TensorPlan& plan, bool confidence, bool updates) {
+  const SlotPlan& slot = plan.slot[int(SlotKind::momentum)];
+  const bool norms = confidence && plan.hyper.limiter && !plan.hyper.has_confidence;
+  return updates && !norms && takes_nearest(slot) && slot.block <= kPiece && plan.cols % kMomentumEach == 0;
+}
+
+// A thread's part of a piece as it lies in memory.
+template <class G, Storage S>
+struct RawPiece {
+  Packed<G, kMomentumEach> g;
+  Packed<uint8_t, NearestCodec<S>::kBytes> codes;
+  float scale;
+};
+
+// What a fast pass reads of the plan, in registers.
+struct FastRows {
+  std::byte* codes;
+  float* scales;
+  const float* col_scale;
+  float b1, c1;
+  int cols, shift, threads;  // of a codec block: exponent of its values, threads that share it
+  bool squares, records;     // whether they are wanted
+  PLUMBLINE_DEVICE FastRows(const Task& task, const SlotPlan& slot, bool of_update)
+      : codes(task.state + slot.values),
+        scales(core::at<float>(task.state, slot.scales)),
+        col_scale(scratch_at<float>(task, task.plan.col_scale)),
+        b1(task.plan.hyper.b1),
+        c1(task.plan.hyper.c1),
+        cols(task.plan.cols),
+        shift(block_shift(slot.block)),
+        threads(slot.block / kMomentumEach),
+        squares(!of_update || task.plan.hyper.has_confidence),
+        records(task.plan.momentum >= 0) {}
+};
+
+// One panel of a row by a warp: momentum stored, sum of squares returned in every lane.
+template <class G, Storage S, bool OfUpdate>
+PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, const RowUnit& unit, int start, float a,
+                                  uint32_t& found) {
+  using Codec = NearestCodec<S>;
+  constexpr int kAtOnce = 2;
+  const TensorPlan& plan = pass.task.plan;
+  const int lane = thread_index() % kWarp, cols = fast.cols;
+  const int64_t row = unit.slice * plan.rows + unit.row;
+  const G* const gradient = static_cast<const G*>(pass.task.gradient) + row * cols;
+  std::byte* const codes = fast.codes + row * pass.slot.row_bytes;
+  float* const scales = fast.scales + row * pass.slot.row_blocks;
+  const float* const col_scale = fast.col_scale + unit.slice * plan.pitch;
+  float squares[kPiecesOfPanel];
+  PLUMBLINE_UNROLL
+  for (int first = 0; first < kPiecesOfPanel; first += kAtOnce) {
+    RawPiece<G, S> raw[kAtOnce];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int col = start + (first + i) * kPiece + lane * kMomentumEach;
+      raw[i] = {};
+      if (col >= cols) continue;
+      raw[i].g = load_elements<G, kMomentumEach>(gradient + col, kMomentumEach, true);
+      raw[i].codes = Codec::load_codes(codes + core::row_bytes(S, col));
+      raw[i].scale = scales[col >> fast.shift];
+    }
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int col = start + (first + i) * kPiece + lane * kMomentumEach;
+      const auto v = unpack<G, kMomentumEach>(raw[i].g);
+      float x[kMomentumEach], m[kMomentumEach], s[kMomentumEach];
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kMomentumEach; ++e) x[e] = core::widen(v.x[e]) * pass.reader.multiplier;
+      if constexpr (OfUpdate) {
+        if (pass.reader.zero) found += zero_nonfinite(x, true);
+        if (col < cols) clipped_updates(col_scale + col, kMomentumEach, a, x);
+      } else {
+        for (bool again = true; again;) {
+          PLUMBLINE_UNROLL
+          for (int e = 0; e < kMomentumEach; ++e) s[e] = core::square(x[e]);
+          squares[first + i] = thread_tree(s);
+          again = false;
+          if (squares[first + i] < core::kSquareLimit) continue;
+          const uint32_t more = zero_nonfinite(x, pass.reader.zero);  // rare: look closer
+          found += more;
+          again = more != 0 && pass.reader.zero;
+        }
+      }
+      Codec::decode(raw[i].codes, raw[i].scale, m);
+      PLUMBLINE_UNROLL
+      for (int e = 0; e < kMomentumEach; ++e) m[e] = core::momentum(m[e], x[e], fast.b1, fast.c1);
+      uint32_t high = range_of(m, kMomentumEach).high;
+      PLUMBLINE_UNROLL
+      for (int distance = 1; distance < kWarp; distance *= 2) {
+        if (distance >= fast.threads) continue;
+        const uint32_t other = shuffle_xor(high, distance);
+        high = other > high ? other : high;
+      }
+      const float scale = core::uniform_scale({0u, high});
+      if (fast.records && col < cols) pass.record(unit, col, m);
+      warp_barrier();  // the old scale of the block was read by every lane that shares it
+      const auto stored = Codec::encode(m, scale);
+      if (col < cols) {
+        Codec::store_codes(codes + core::row_bytes(S, col), stored);
+        if (lane % fast.threads == 0) scales[col >> fast.shift] = scale;
+      }
+      if constexpr (OfUpdate) {
+        squares[first + i] = 0.0f;
+        if (fast.squares) {
+          Codec::decode(stored, scale, m);
+          PLUMBLINE_UNROLL
+          for (int e = 0; e < kMomentumEach; ++e) s[e] = col < cols ? core::residual_square(x[e], m[e]) : 0.0f;
+          squares[first + i] = thread_tree(s);
+        }
+      }
+    }
+  }
+  if (!fast.squares) return 0.0f;
+  return tree_over_numbers<kPiecesOfPanel>(warp_trees(squares, lane));
+}
+
 struct RowShared {
   core::StepScalars scalars;
 };
 
+// All units of a block, whichever way they are formed.
+struct RowUnits {
+  bool confidence;
+  int lane, units, panels;
+  int64_t first, count, step;
+};
+PLUMBLINE_DEVICE RowUnit unit_of(const Task& task, const RowUnits& all, int64_t i) {
+  const int64_t row = i / all.units;  // of the chunk
+  return {task.first_slice + row / task.plan.rows, int(row % task.plan.rows), int(i % all.units) * kUnit};
+}
+// a'_i of the clipped update of a unit's row.
+PLUMBLINE_DEVICE float unit_scale(const Task& task, const RowUnits& all, const RowUnit& unit) {
+  if (!all.confidence) return 0.0f;
+  return core::row_scale(scratch_at<float>(task, task.plan.slice_step)[unit.slice],
+                         scratch_at<float>(task, task.plan.row)[unit.slice * task.plan.rows + unit.row]);
+}
+
+template <class G, Storage S, bool OfUpdate>
+PLUMBLINE_DEVICE void fast_row_units(const RowPass<G>& pass, const RowUnits& all, uint32_t& found) {
+  const FastRows fast(pass.task, pass.slot, OfUpdate);
+  float* const sums = scratch_at<float>(pass.task, pass.task.plan.panel_rows);
+  for (int64_t i = all.first; i < all.count; i += all.step) {
+    const RowUnit unit = unit_of(pass.task, all, i);
+    const float a = unit_scale(pass.task, all, unit);
+    PLUMBLINE_LOOP
+    for (int p = 0; p < 2; ++p) {
+      const int panel = unit.first / core::kPanel + p;
+      if (panel >= all.panels) continue;
+      const float sum = fast_panel<G, S, OfUpdate>(pass, fast, unit, panel * core::kPanel, a, found);
+      if (all.lane == 0 && fast.squares) sums[i / all.units * all.panels + panel] = sum;
+    }
+  }
+}
+
+template <class G>
+PLUMBLINE_DEVICE void any_row_units(const RowPass<G>& pass, const RowUnits& all, uint32_t& found) {
+  const Task& task = pass.task;
+  const TensorPlan& plan = task.plan;
+  for (int64_t i = all.first; i < all.count; i += all.step) {
+    const RowUnit unit = unit_of(task, all, i);
+    PanelSum sums[2];
+    row_unit(pass, unit, unit_scale(task, all, unit), sums, found);
+    if (all.lane != 0) continue;
+    PLUMBLINE_UNROLL
+    for (int p = 0; p < 2; ++p) {
+      const int panel = unit.first / core::kPanel + p;
+      if (panel >= all.panels) continue;
+      if (!all.confidence || plan.hyper.has_confidence)
+        scratch_at<float>(task, plan.panel_rows)[i / all.units * all.panels + panel] = sums[p].squares;
+      else if (plan.hyper.limiter)
+        scratch_at<double>(task, plan.momentum_sums)[(unit.slice * plan.rows + unit.row) * all.panels + panel] =
+            sums[p].norm;
+    }
+  }
+}
+
 template <class G>
 PLUMBLINE_KERNEL(kRowThreads, kRowBlocksPerMultiprocessor)
 sweep_rows(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(RowShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const bool confidence = task.average == Average::confidence;
   if (thread_index() == 0) {
@@ -168,39 +348,30 @@ sweep_rows(const Launch launch) {
   block_barrier();
   if (confidence ? shared.scalars.skipped != 0 : found_nonfinite(task)) return;
   const bool zero = plan.nonfinite == Nonfinite::zero && (!confidence || shared.scalars.nonfinite != 0);
-  const RowPass<G> pass = {task,
-                           shared.scalars,
-                           {shared.scalars.multiplier, zero},
-                           confidence || (plan.hyper.momentum && !plan.hyper.momentum_of_update),
-                           confidence,
-                           slot_of(task, SlotKind::momentum)};
-  const int lane = thread_index() % kWarp, units = units_of(plan), panels = plan.panels;
+  const SlotPlan& slot = slot_of(task, SlotKind::momentum);
+  const bool updates = confidence || (plan.hyper.momentum && !plan.hyper.momentum_of_update);
+  const RowPass<G> pass = {task, shared.scalars, {shared.scalars.multiplier, zero}, updates, confidence, slot};
   // without CAME this pass is one over all slices
   const bool chunked = !confidence || plan.hyper.has_confidence;
   const int64_t left = plan.slices - task.first_slice, slices = chunked && left > plan.chunk ? plan.chunk : left;
-  const int64_t step = int64_t(task.blocks) * (kRowThreads / kWarp);
+  constexpr int kWarps = kRowThreads / kWarp;
+  const RowUnits all = {confidence,
+                        thread_index() % kWarp,
+                        units_of(plan),
+                        plan.panels,
+                        int64_t(task.block) * kWarps + thread_index() / kWarp,
+                        slices * plan.rows * units_of(plan),
+                        int64_t(task.blocks) * kWarps};
   uint32_t found = 0;
-  for (int64_t i = int64_t(task.block) * (kRowThreads / kWarp) + thread_index() / kWarp; i < slices * plan.rows * units;
-       i += step) {
-    const int64_t row = i / units;  // of the chunk
-    const RowUnit unit = {task.first_slice + row / plan.rows, int(row % plan.rows), int(i % units) * kUnit};
-    const int64_t whole_row = unit.slice * plan.rows + unit.row;
-    float a = 0.0f;
-    if (confidence)
-      a = core::row_scale(scratch_at<float>(task, plan.slice_step)[unit.slice],
-                          scratch_at<float>(task, plan.row)[whole_row]);
-    PanelSum sums[2];
-    row_unit(pass, unit, a, sums, found);
-    if (lane != 0) continue;
-    PLUMBLINE_UNROLL
-    for (int p = 0; p < 2; ++p) {
-      const int panel = unit.first / core::kPanel + p;
-      if (panel >= panels) continue;
-      if (!confidence || plan.hyper.has_confidence)
-        scratch_at<float>(task, plan.panel_rows)[row * panels + panel] = sums[p].squares;
-      else if (plan.hyper.limiter)
-        scratch_at<double>(task, plan.momentum_sums)[whole_row * panels + panel] = sums[p].norm;
-    }
+  const bool fast = takes_fast_rows(plan, confidence, updates), nibbles = slot.storage == Storage::uf4;
+  if (!fast) {
+    any_row_units(pass, all, found);
+  } else if (confidence) {
+    nibbles ? fast_row_units<G, Storage::uf4, true>(pass, all, found)
+            : fast_row_units<G, Storage::uf8, true>(pass, all, found);
+  } else {
+    nibbles ? fast_row_units<G, Storage::uf4, false>(pass, all, found)
+            : fast_row_units<G, Storage::uf8, false>(pass, all, found);
   }
   if (!confidence && !counts_first(plan) && found != 0)
     atomic_add(scratch_at<uint64_t>(task, plan.nonfinite_count), uint64_t(found));
@@ -210,8 +381,8 @@ sweep_rows(const Launch launch) {
 template <class G>
 PLUMBLINE_KERNEL(kRowThreads, kRowBlocksPerMultiprocessor)
 count_nonfinite(const Launch launch) {
-  begin_grid();
-  const Task task = task_of(launch);
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  const Task task = open_task(launch, plan_shared);
   const GradientReader reader = {multiplier_of(task), false};
   const int64_t size = task.plan.size, step = int64_t(task.blocks) * kRowThreads * kMomentumEach;
   const G* const gradient = static_cast<const G*>(task.gradient);

@@ -8,8 +8,8 @@ namespace plumbline::PLUMBLINE_TARGET {
 inline constexpr int kNormThreads = 256;
 PLUMBLINE_KERNEL(kNormThreads, 4)
 parameter_norm(const Launch launch) {
-  begin_grid();
-  const Task task = task_of(launch);
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int warps = kNormThreads / kWarp;
   const int64_t count = int64_t(plan.rows) * plan.panels, step = int64_t(task.blocks) * warps;
@@ -41,9 +41,9 @@ PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShare
 // reader of the state.
 PLUMBLINE_KERNEL(kSettleThreads, 1)
 settle_norm(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(SettleShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   uint32_t* const pending = scratch_at<uint32_t>(task, task.plan.norm_pending);
   if (*pending == 0) return;
   const double sum = tensor_sum(task, task.plan.parameter_sums, shared);
@@ -55,9 +55,9 @@ settle_norm(const Launch launch) {
 // The limiter's norm of momentum of the update, and the step that follows from it.
 PLUMBLINE_KERNEL(kSettleThreads, 1)
 limit_momentum(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(SettleShared, shared);
-  begin_grid();
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;
   const double sum = tensor_sum(task, task.plan.momentum_sums, shared);

@@ -13,12 +13,14 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
+inline constexpr int kOldRows = 256;  // rows whose old averages are decoded at once
+
 template <int Rows>
 struct SweepShared {                           // of two batches, by parity
   alignas(16) float sums[2][Rows][4 * kWarp];  // of 32 vectors each, in the order of columns
   float inverse[2][Rows];
+  float old[2][kOldRows];  // R_i before the step; likewise, of two groups of rows
   core::Weights<float> weights;
-  uint32_t writes;
 };
 
 // Counts the gradient elements under the non-finite policy and sets them to 0 where it says so. True when it changed
@@ -47,15 +49,14 @@ PLUMBLINE_DEVICE void squares_of(const Bits<16>* at, float multiplier, float (&s
 template <class G, int Columns, int Rows, int Stages, int Threads, bool Keep>
 PLUMBLINE_KERNEL(Threads, 1)
 sweep(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
   constexpr int E = kVector<G>, kVectors = Columns / E, N = Rows * kVectors, kStage = N * Threads;
   constexpr int kAhead = Keep ? Stages - 1 : Stages - 2;  // batches under way beside the one in work
   static_assert(Columns % E == 0 && N <= kWarp && (N & (N - 1)) == 0 && 8 % Rows == 0 && kAhead >= 1);
   static_assert(kVectors * Threads / kWarp <= 4 * kWarp);
   PLUMBLINE_DYNAMIC_SHARED(Bits<16>, ring);
   PLUMBLINE_SHARED(SweepShared<Rows>, shared);
-  begin_grid();
-
-  const Task task = task_of(launch);
+  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), T = block_size(), lane = t % kWarp, warp = t / kWarp, warps = T / kWarp;
   const int strip = task.block % plan.strips, local_slice = task.block / plan.strips;
@@ -97,15 +98,20 @@ sweep(const Launch launch) {
     copy_commit();
   }
 
-  // Every block makes the step's scalars itself while the first rows are on their way.
-  if (t == 0) {
+  // Every block makes the step's scalars itself while the first rows are on their way: a long chain, so by a warp that
+  // decodes less than the others.
+  if (t == T - 1) {
     const core::StepScalars scalars = begin_step(task);
     shared.weights = scalars.weights;
-    shared.writes = scalars.writes;
     if (task.block == 0 && task.first_slice == 0) *scalars_of(task) = scalars;
   }
-  block_barrier();
-  const SlotPlan& row_slot = slot_of(task, SlotKind::row);
+  const auto fetch_old = [&](int group) {
+    const SlotPlan& slot = slot_of(task, SlotKind::row);
+    const uint32_t writes = core::at<const core::TensorClock>(task.state, plan.clock)->writes;
+    const int first = first_row + group * kOldRows;
+    for (int i = t; i < kOldRows && first + i < end_row; i += T)
+      shared.old[group & 1][i] = old_value(slot, task.state, slice, first + i, writes);
+  };
   float* const row_average = scratch_at<float>(task, plan.row) + slice * plan.rows;
 
   float col_sum[Columns], weighted_sum[Columns];
@@ -135,72 +141,73 @@ sweep(const Launch launch) {
 
   uint32_t found = 0;
   int stage = 0, stage_before = 0, parity = 0, turn = 0;  // turn: the warp that finishes the batch's first row
-  for (int batch = first_row; batch < end_row; batch += Rows) {
-    if (next_row < end_row) fetch();
-    copy_commit();
-    const int mine = warp >= turn ? warp - turn : warp - turn + warps;  // row of the batch that this warp finishes
-    float old = 0.0f;                                                   // what it needs of the state is fetched early
-    if (mine < Rows && batch + mine < end_row)
-      old = old_value(row_slot, task.state, slice, batch + mine, shared.writes);
-    copy_wait<kAhead>();
-    Bits<16>* const here = own + stage * kStage;
+  for (int group = 0; first_row + group * kOldRows < end_row; ++group) {
+    fetch_old(group);  // ahead of the first barrier of its rows
+    const int group_row = first_row + group * kOldRows;
+    const int group_end = group_row + kOldRows < end_row ? group_row + kOldRows : end_row;
+    for (int batch = group_row; batch < group_end; batch += Rows) {
+      if (next_row < end_row) fetch();
+      copy_commit();
+      const int mine = warp >= turn ? warp - turn : warp - turn + warps;  // row of the batch that this warp finishes
+      copy_wait<kAhead>();
+      Bits<16>* const here = own + stage * kStage;
 
-    float sums[N];
-    for (bool again = true; again;) {
-      again = false;
-      PLUMBLINE_UNROLL
-      for (int i = 0; i < N; ++i) {
-        float s[E];
-        squares_of<G>(here + i * Threads, multiplier, s);
-        sums[i] = thread_tree(s);
-        again |= !(sums[i] < core::kSquareLimit);
-        if constexpr (Keep) {
-          PLUMBLINE_UNROLL
-          for (int e = 0; e < E; ++e) squares[i][e] = s[e];
-        }
-      }
-      if (again) {  // rare: look closer, and start over when an element was set to 0
+      float sums[N];
+      for (bool again = true; again;) {
         again = false;
+        PLUMBLINE_UNROLL
         for (int i = 0; i < N; ++i) {
-          auto g = unpack<G, E>(load<16>(here + i * Threads));
-          again |= clean(g, multiplier, plan.nonfinite == Nonfinite::zero, found);
-          store<16>(here + i * Threads, pack<Bits<16>>(g));
+          float s[E];
+          squares_of<G>(here + i * Threads, multiplier, s);
+          sums[i] = thread_tree(s);
+          again |= !(sums[i] < core::kSquareLimit);
+          if constexpr (Keep) {
+            PLUMBLINE_UNROLL
+            for (int e = 0; e < E; ++e) squares[i][e] = s[e];
+          }
+        }
+        if (again) {  // rare: look closer, and start over when an element was set to 0
+          again = false;
+          for (int i = 0; i < N; ++i) {
+            auto g = unpack<G, E>(load<16>(here + i * Threads));
+            again |= clean(g, multiplier, plan.nonfinite == Nonfinite::zero, found);
+            store<16>(here + i * Threads, pack<Bits<16>>(g));
+          }
         }
       }
-    }
-    const float sum = warp_trees(sums, lane);
-    const int which = tree_of_lane<N>(lane);
-    if (lane < N) shared.sums[parity][which / kVectors][which % kVectors * warps + warp] = sum;
-    block_barrier();
-    for (int k = mine; k < Rows; k += warps) {
-      const int row = batch + k;
-      const auto four = unpack<float, 4>(load<16>(&shared.sums[parity][k][4 * lane]));
-      float part[4];
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < 4; ++e) part[e] = 4 * lane + e < kVectors * warps ? four.x[e] : 0.0f;
-      const float total = warp_tree(thread_tree(part));
-      if (lane != 0) continue;
-      float inverse = 0.0f;
-      if (row < end_row) {
-        if (k != mine) old = old_value(row_slot, task.state, slice, row, shared.writes);
-        const float r = core::average(old, total, float(cols), shared.weights);
-        row_average[row] = core::canonical(r);
-        inverse = core::inverse_row(r);
-      }
-      shared.inverse[parity][k] = inverse;
-    }
-    if (batch != first_row) add_columns(own + stage_before * kStage, parity ^ 1);
-    if constexpr (Keep) {
-      PLUMBLINE_UNROLL
-      for (int i = 0; i < N; ++i) {
+      const float sum = warp_trees(sums, lane);
+      const int which = tree_of_lane<N>(lane);
+      if (lane < N) shared.sums[parity][which / kVectors][which % kVectors * warps + warp] = sum;
+      block_barrier();
+      for (int k = mine; k < Rows; k += warps) {
+        const int row = batch + k;
+        const auto four = unpack<float, 4>(load<16>(&shared.sums[parity][k][4 * lane]));
+        float part[4];
         PLUMBLINE_UNROLL
-        for (int e = 0; e < E; ++e) before[i][e] = squares[i][e];
+        for (int e = 0; e < 4; ++e) part[e] = 4 * lane + e < kVectors * warps ? four.x[e] : 0.0f;
+        const float total = warp_tree(thread_tree(part));
+        if (lane != 0) continue;
+        float inverse = 0.0f;
+        if (row < end_row) {
+          const float r = core::average(shared.old[group & 1][row - group_row], total, float(cols), shared.weights);
+          row_average[row] = core::canonical(r);
+          inverse = core::inverse_row(r);
+        }
+        shared.inverse[parity][k] = inverse;
       }
+      if (batch != first_row) add_columns(own + stage_before * kStage, parity ^ 1);
+      if constexpr (Keep) {
+        PLUMBLINE_UNROLL
+        for (int i = 0; i < N; ++i) {
+          PLUMBLINE_UNROLL
+          for (int e = 0; e < E; ++e) before[i][e] = squares[i][e];
+        }
+      }
+      stage_before = stage;
+      stage = stage + 1 == Stages ? 0 : stage + 1;
+      parity ^= 1;
+      turn = (turn + Rows) % warps;
     }
-    stage_before = stage;
-    stage = stage + 1 == Stages ? 0 : stage + 1;
-    parity ^= 1;
-    turn = (turn + Rows) % warps;
   }
   block_barrier();
   add_columns(own + stage_before * kStage, parity ^ 1);

@@ -41,7 +41,13 @@ struct Task {
   int32_t block, blocks;
   Average average;
 };
-PLUMBLINE_DEVICE Task task_of(const Launch& launch) {
+// Shared memory for a block's own copy of the plan.
+struct PlanShared {
+  alignas(16) std::byte bytes[sizeof(TensorPlan)];
+};
+// Opens a kernel of a step, in place of begin_grid(). Plans and items never change, so they are read while the launch
+// before still runs.
+PLUMBLINE_DEVICE Task open_task(const Launch& launch, PlanShared& shared) {
   Item item = launch.item;
   if (launch.items != nullptr) {
     item = launch.items[block_index()];
@@ -49,9 +55,22 @@ PLUMBLINE_DEVICE Task task_of(const Launch& launch) {
     item.block = block_index();
     item.blocks = grid_size();
   }
+  static_assert(sizeof(TensorPlan) % 8 == 0);
+  const auto* const from = reinterpret_cast<const std::byte*>(launch.plans + item.tensor);
+  for (int at = thread_index() * 8; at < int(sizeof(TensorPlan)); at += block_size() * 8)
+    store<8>(shared.bytes + at, load<8>(from + at));
+  begin_grid();
+  block_barrier();
   const TensorPointers pointers = launch.pointers != nullptr ? launch.pointers[item.tensor] : launch.own;
-  return {launch.plans[item.tensor], launch.state, launch.scratch, pointers.parameter, pointers.gradient,
-          item.first_slice,          item.block,   item.blocks,    launch.average};
+  return {*reinterpret_cast<const TensorPlan*>(shared.bytes),
+          launch.state,
+          launch.scratch,
+          pointers.parameter,
+          pointers.gradient,
+          item.first_slice,
+          item.block,
+          item.blocks,
+          launch.average};
 }
 
 template <class T>

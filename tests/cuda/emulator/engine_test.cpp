@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -29,6 +30,14 @@ class Data {
     if (type_ == Type::float16) core::narrow(x, h), std::memcpy(bytes() + i * 2, &h, 2);
   }
   void* data() { return units_.data(); }
+  // The aligned word at a byte, as text.
+  std::string word(int64_t byte) const {
+    uint32_t bits = 0;
+    std::memcpy(&bits, reinterpret_cast<const unsigned char*>(units_.data()) + byte / 4 * 4, sizeof bits);
+    char text[16];
+    std::snprintf(text, sizeof text, "%08x", bits);
+    return text;
+  }
   // Index of the first byte that differs, guard words included; -1 if none does.
   int64_t difference(const Data& other) const {
     const auto *a = reinterpret_cast<const unsigned char*>(units_.data()),
@@ -164,7 +173,8 @@ std::string compare(const Case& c) {
       if (std::string found = state_difference(host, device); !found.empty())
         return "step " + std::to_string(step) + ": " + found;
     if (const int64_t at = parameter.difference(device_parameter); at >= 0)
-      return "step " + std::to_string(step) + ": parameter byte " + std::to_string(at);
+      return "step " + std::to_string(step) + ": parameter byte " + std::to_string(at) + ", word " +
+             parameter.word(at) + " on the host, " + device_parameter.word(at) + " on the device";
   }
   return "";
 }
