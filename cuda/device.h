@@ -31,8 +31,8 @@ PLUMBLINE_DEVICE int block_index() { return int(blockIdx.x); }
 PLUMBLINE_DEVICE int block_size() { return int(blockDim.x); }
 PLUMBLINE_DEVICE int grid_size() { return int(gridDim.x); }
 
-// Comes in every kernel before it reads what earlier launches of the stream wrote, or writes: that is visible behind it.
-// On sm_90 blocks of the next launch may take their places from here on and wait there.
+// Comes in every kernel before it reads what earlier launches of the stream wrote, or writes: that is visible behind
+// it. On sm_90 blocks of the next launch may take their places from here on and wait there.
 PLUMBLINE_DEVICE void begin_grid() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
