@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "reports/html_parts.h"
@@ -42,7 +43,9 @@ std::string worst_fact(const Summary& s) {
     }
   }
   if (!worst) return {};
-  return fmt::format(R"(<b>{}</b> in <a href="#bounds">{}</a>)", format_exact(worst->ratios.largest), name);
+  // Four digits, cut and not rounded, so that what is within its bound does not look as if it were at it.
+  const double largest = worst->ratios.largest, shown = largest < 1 ? std::floor(1e4 * largest) / 1e4 : largest;
+  return fmt::format(R"(<b>{}</b> in <a href="#bounds">{}</a>)", format_exact(shown), name);
 }
 
 // The beginning of a long line, cut between words.
