@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <thread>
@@ -70,7 +71,7 @@ void print_tables(const Section& section) {
         cells.back().push_back(std::visit(
             [](const auto& v) -> std::string {
               if constexpr (std::is_same_v<std::decay_t<decltype(v)>, double>)
-                return v == v ? fmt::format("{:.3g}", v) : "";
+                return std::isnan(v) ? "" : fmt::format("{:.3g}", v);
               else
                 return fmt::format("{}", v);
             },
