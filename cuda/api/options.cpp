@@ -214,6 +214,22 @@ void check_combinations(const GroupOptions& options) {
 
 }  // namespace
 
+Precision precision_of(const GroupOptions& o) {
+  return {o.storage,           o.block, o.rounding, o.momentum_storage, o.momentum_block, o.momentum_rounding,
+          o.min_quantized_size};
+}
+
+GroupOptions with_precision(GroupOptions options, const Precision& precision) {
+  options.storage = precision.storage;
+  options.block = precision.block;
+  options.rounding = precision.rounding;
+  options.momentum_storage = precision.momentum_storage;
+  options.momentum_block = precision.momentum_block;
+  options.momentum_rounding = precision.momentum_rounding;
+  options.min_quantized_size = precision.min_quantized_size;
+  return options;
+}
+
 const std::vector<OptionRow>& option_table() {
   static const std::vector<std::string> defaults = [] {
     std::vector<std::string> texts;

@@ -91,6 +91,21 @@ struct GroupOptions {
   bool operator==(const GroupOptions&) const = default;
 };
 
+// The options that say how state is kept; set_precision takes them while a run goes on.
+struct Precision {
+  Storage storage = Storage::al8;
+  int block = 2048;
+  Rounding rounding = Rounding::nearest;
+  Storage momentum_storage = Storage::uf4;
+  int momentum_block = 0;
+  Rounding momentum_rounding = Rounding::nearest;
+  int64_t min_quantized_size = 4096;
+  bool operator==(const Precision&) const = default;
+};
+Precision precision_of(const GroupOptions& options);
+// The same options with another precision; not yet validated.
+GroupOptions with_precision(GroupOptions options, const Precision& precision);
+
 // An option, a shape or a combination that the library does not take; what() names it, the value and what is valid.
 class OptionError : public std::invalid_argument {
  public:

@@ -41,10 +41,13 @@ struct Hyper {
   bool projection_factored;
 };
 
+// For a carried sum: the next step has to form it.
+constexpr double kUnknownSum = -1.0;
+
 // A tensor's clock, in state: it moves only when a step is committed.
 struct TensorClock {
   int64_t t;             // steps taken
-  double parameter_sum;  // sum p^2 after step t; used when `carried` and t > 0
+  double parameter_sum;  // sum p^2 after step t, or kUnknownSum; used when `carried` and t > 0
   double previous_norm;  // limiter: norm of the last limited update; 0: none yet
   uint32_t writes;       // of each slot so far: what stochastic roundings count, imports included
   uint32_t unused;
@@ -95,6 +98,12 @@ PLUMBLINE_HD double bias_correction(const Hyper& h, int64_t t) {
   return second / one_minus_power(h.beta1, t);
 }
 
+// The gradient's multiplier for a scaled loss; NaN, so that every element falls under the non-finite policy, where the
+// scale is not positive and finite.
+PLUMBLINE_HD float multiplier_of_scale(float scale) {
+  return scale > 0.0f && scale < from_bits(0x7f800000u) ? 1.0f / scale : canonical_nan();
+}
+
 PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, double lr, float multiplier) {
   StepScalars s = {};
   s.step = clock.t + 1;
@@ -112,7 +121,7 @@ PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, do
   s.rho = h.relative_step && relative <= lr ? relative : lr;
   s.bias = bias_correction(h, s.step);
   s.previous_norm = clock.previous_norm;
-  const bool stored = h.carried && clock.t > 0;
+  const bool stored = h.carried && clock.t > 0 && clock.parameter_sum != kUnknownSum;
   s.reads_parameter = h.scale_parameter && !stored;
   s.parameter_sum = stored ? clock.parameter_sum : 0.0;
   return s;

@@ -1,6 +1,7 @@
 // The emulator as a device: memory is the host's, a launch runs to its end.
 #pragma once
 #include <cstring>
+#include <string>
 #include <tuple>
 
 #include "cuda/emulator/machine.h"
@@ -40,6 +41,7 @@ class Runtime {
     launch(name, kernel, grid, block, dynamic_shared, stream, arguments...);
   }
 
+  std::string address_fault(const void*) const { return {}; }
   void copy_to_host(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
   void copy_to_device(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
   void zero(void* memory, size_t bytes, Stream) const { std::memset(memory, 0, bytes); }

@@ -22,6 +22,12 @@ store_multiplier(float* multiplier, float value) {
   begin_grid();
   if (thread_index() == 0) *multiplier = value;
 }
+// At the start of a step, so that a graph reads the scale at every replay.
+PLUMBLINE_KERNEL(kWarp, 1)
+load_scale(const float* scale, float* multiplier) {
+  begin_grid();
+  if (thread_index() == 0) *multiplier = core::multiplier_of_scale(*scale);
+}
 
 // Pointers of a step of many tensors on their way to device memory: kernel arguments, so that a graph keeps them.
 inline constexpr int kPointersAtOnce = 248;
@@ -65,6 +71,9 @@ class DeviceEngine final : public Engine {
   void step(std::span<const TensorPointers> pointers, Stream stream) override {
     const Runtime::Use use(runtime_);
     for (const TensorPlan& tensor : plan_.tensors) poison_work(tensor);
+    if (scale_ != nullptr)
+      PLUMBLINE_LAUNCH(runtime_, load_scale, 1, kWarp, 0, stream, scale_,
+                       core::at<float>(state_.data(), plan_.multiplier));
     if (pointers.size() > 1) {
       for (size_t first = 0; first < pointers.size(); first += kPointersAtOnce) {
         PointerBatch batch = {};
@@ -86,6 +95,8 @@ class DeviceEngine final : public Engine {
     PLUMBLINE_LAUNCH(runtime_, store_multiplier, 1, kWarp, 0, stream, core::at<float>(state_.data(), plan_.multiplier),
                      multiplier);
   }
+  void set_scale(const float* scale) override { scale_ = scale; }
+  std::string address_fault(const void* address) const override { return runtime_.address_fault(address); }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const override {
     const Runtime::Use use(runtime_);
     if (arena == ArenaKind::state) settle(offset, to.size(), stream);
@@ -219,6 +230,7 @@ class DeviceEngine final : public Engine {
   int64_t pointers_at_ = 0;  // in the tables
   std::vector<Placed> launches_;
   Arena state_, scratch_, tables_;
+  const float* scale_ = nullptr;
 };
 
 }  // namespace plumbline::PLUMBLINE_TARGET

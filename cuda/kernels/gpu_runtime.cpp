@@ -50,6 +50,20 @@ Runtime::Runtime(const OptimizerConfig& config) : device_(config.device) {
   limits_.shared_per_block = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
 }
 
+std::string Runtime::address_fault(const void* address) const {
+  cudaPointerAttributes found = {};
+  check(cudaPointerGetAttributes(&found, address));
+  switch (found.type) {
+    case cudaMemoryTypeManaged:
+      return {};
+    case cudaMemoryTypeDevice:
+      if (found.device == device_) return {};
+      return fmt::format("memory of device {}, expected device {}", found.device, device_);
+    default:
+      return fmt::format("memory of the host, expected device {}", device_);
+  }
+}
+
 void Runtime::copy_to_host(void* to, const void* from, size_t bytes, Stream stream) const {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, static_cast<cudaStream_t>(stream)));
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));

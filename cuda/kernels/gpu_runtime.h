@@ -2,6 +2,8 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <string>
+
 #include "cuda/kernels/check.h"
 #include "cuda/kernels/policy.h"
 
@@ -61,6 +63,9 @@ class Runtime {
     shape.numAttrs = overlaps_ ? 1 : 0;
     check(cudaLaunchKernelEx(&shape, kernel, arguments...));
   }
+
+  // Why kernels on this device should not follow the address; empty: they may. Asks the driver, waits for nothing.
+  std::string address_fault(const void* address) const;
 
   // These wait for the stream.
   void copy_to_host(void* to, const void* from, size_t bytes, Stream stream) const;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "cuda/api/optimizer.h"
 #include "cuda/plan/plan.h"
@@ -20,6 +21,10 @@ class Engine {
   virtual void set_lr(int group, double lr, Stream stream) = 0;
   // Multiplier of every gradient, likewise.
   virtual void set_multiplier(float multiplier, Stream stream) = 0;
+  // The following steps set the multiplier from this float32 of the backend's memory; null: they leave it.
+  virtual void set_scale(const float* scale) = 0;
+  // Why a step could not use this address; empty: it could.
+  virtual std::string address_fault(const void*) const { return {}; }
   // Bytes of memory beside the plan's arenas: tables of a device.
   virtual size_t table_bytes() const { return 0; }
   // Bytes of an arena to the host and host bytes to the state arena; both wait for the stream.

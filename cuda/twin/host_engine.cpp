@@ -38,6 +38,7 @@ class HostEngine final : public Engine {
 
   void step(std::span<const TensorPointers> pointers, Stream) override {
     check_arithmetic();
+    if (scale_ != nullptr) set_multiplier(core::multiplier_of_scale(*scale_), nullptr);
     const Arenas arenas{state_.data(), scratch_.data()};
     for (size_t i = 0; i < pointers.size(); ++i) {
       const TensorPlan& tensor = plan_.tensors[i];
@@ -53,6 +54,7 @@ class HostEngine final : public Engine {
   void set_multiplier(float multiplier, Stream) override {
     std::memcpy(state_.data() + plan_.multiplier, &multiplier, sizeof multiplier);
   }
+  void set_scale(const float* scale) override { scale_ = scale; }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream) const override {
     const Arena& from = arena == ArenaKind::state ? state_ : scratch_;
     std::memcpy(to.data(), from.data() + offset, to.size());
@@ -78,6 +80,7 @@ class HostEngine final : public Engine {
   MemoryResource& memory_;
   Arena state_, scratch_;
   Workers workers_;
+  const float* scale_ = nullptr;
 };
 
 }  // namespace

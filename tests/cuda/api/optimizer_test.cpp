@@ -493,7 +493,7 @@ TEST(Optimizer, BadPointersAreNamedBeforeAnythingChanges) {
   const TensorSpec specs[] = {{"first", {8}, Type::float32, Type::float32, 0},
                               {"second", {8}, Type::float32, Type::float32, 0}};
   Optimizer optimizer({specs[0], specs[1]}, {GroupOptions{}}, {});
-  Data p = filled(8, Type::float32, 1, 1), q = p, g = p;
+  Data p = filled(8, Type::float32, 1, 1), q = p, g = p, h = p;
   const Data before = p;
   const auto expect_rejected = [&](std::vector<TensorPointers> pointers, const char* what) {
     try {
@@ -510,7 +510,23 @@ TEST(Optimizer, BadPointersAreNamedBeforeAnythingChanges) {
   expect_rejected({{p.data(), g.data()}, {q.data(), nullptr}}, "'second': gradient pointer is null");
   expect_rejected({{p.data(), g.data()}, {static_cast<char*>(q.data()) + 4, g.data()}}, "not aligned");
   expect_rejected({{p.data(), g.data()}, {q.data(), static_cast<char*>(q.data()) + 16}}, "overlap");
+  // between tensors
+  const auto at = [](Data& data, int bytes) { return static_cast<char*>(data.data()) + bytes; };
+  expect_rejected({{p.data(), g.data()}, {p.data(), h.data()}},
+                  "'second': parameter overlaps the parameter of tensor 'first'");
+  expect_rejected({{p.data(), g.data()}, {at(p, 16), h.data()}}, "overlaps the parameter of tensor 'first'");
+  expect_rejected({{p.data(), g.data()}, {q.data(), at(p, 16)}},
+                  "'second': gradient overlaps the parameter of tensor 'first'");
+  expect_rejected({{p.data(), at(q, 16)}, {q.data(), h.data()}}, "'first': gradient overlaps the parameter of");
   EXPECT_THROW(Trial({4}, GroupOptions{}, Type::float32, Type::float32, 0), OptionError);
+  // gradients may share memory, ranges may touch, and bad pointers are seen after good ones, too
+  const TensorPointers good[] = {{p.data(), g.data()}, {q.data(), g.data()}};
+  optimizer.step(good);
+  optimizer.step(good);
+  EXPECT_EQ(optimizer.steps_taken(1), 2);
+  const TensorPointers bad[] = {{p.data(), g.data()}, {q.data(), p.data()}};
+  EXPECT_THROW(optimizer.step(bad), OptionError);
+  EXPECT_EQ(optimizer.steps_taken(1), 2);
 }
 
 // Counts what is allocated; refuses the allocation with the given number.
@@ -547,10 +563,17 @@ TEST(Optimizer, TakesTwoArenasAndGivesThemBack) {
     EXPECT_EQ(memory.allocations, 2);
   }
   EXPECT_EQ(memory.live, 0u);
-  Memory refusing(1);
-  config.memory = &refusing;
-  EXPECT_THROW(Optimizer({{"w", {64, 64}, Type::float32, Type::float32, 0}}, {GroupOptions{}}, config), std::bad_alloc);
-  EXPECT_EQ(refusing.live, 0u);
+  // a device takes a third one, for its tables
+  for (const auto& [backend, refused] :
+       {std::pair(Backend::host, 0), {Backend::host, 1}, {Backend::emulator, 1}, {Backend::emulator, 2}}) {
+    Memory refusing(refused);
+    config.memory = &refusing;
+    config.backend = backend;
+    EXPECT_THROW(Optimizer({{"w", {64, 64}, Type::float32, Type::float32, 0}}, {GroupOptions{}}, config),
+                 std::bad_alloc);
+    EXPECT_EQ(refusing.allocations, refused + 1);
+    EXPECT_EQ(refusing.live, 0u);
+  }
 }
 
 TEST(Optimizer, ManyTensorsGiveTheBitsOfEachAlone) {
