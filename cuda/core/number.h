@@ -52,9 +52,7 @@ PLUMBLINE_HD void narrow(float x, bf16& out) {
 }
 PLUMBLINE_HD void narrow(float x, f16& out) {
 #ifdef __CUDA_ARCH__
-  uint16_t bits;  // the instruction keeps a NaN's sign, the one for bfloat16 does not
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-  out.bits = x == x ? bits : uint16_t(0x7fffu);
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out.bits) : "f"(x));
 #else
   const uint32_t u = to_bits(x), magnitude = u & 0x7fffffffu, sign = (u >> 16) & 0x8000u;
   const uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;

@@ -161,6 +161,8 @@ PLUMBLINE_HD void finish_step(const Hyper& h, int64_t size, double update_sum, b
 // Whether the norm that the limiter sees is still to come then.
 PLUMBLINE_HD bool limits_later(const Hyper& h) { return h.limiter && h.momentum_of_update; }
 
+// The sum p^2 that the next step starts from: state, so every NaN is the canonical one.
+PLUMBLINE_HD void carry_norm(TensorClock& clock, double sum) { clock.parameter_sum = canonical(sum); }
 // The clock after the step; a carried sum p^2 apart.
 PLUMBLINE_HD void commit_step(const Hyper& h, const StepScalars& s, TensorClock& clock) {
   clock.t = s.step;

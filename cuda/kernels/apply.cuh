@@ -4,6 +4,7 @@
 // strip first: all strips of pass 1 ran side by side, so those are what the cache still holds. The first blocks of the
 // grid store the averages that the step made; their work is small beside the others'.
 #pragma once
+#include "cuda/core/projection.h"
 #include "cuda/kernels/norm.cuh"
 #include "cuda/kernels/state.cuh"
 
@@ -54,12 +55,13 @@ PLUMBLINE_HD int commit_blocks_of(const TensorPlan& plan) {
   const int64_t tiles = commit_tiles(plan);
   return tiles < 16 ? int(tiles) : 16;
 }
+PLUMBLINE_DEVICE void commit_clock(const Task& task, const core::StepScalars& scalars) {
+  core::commit_step(task.plan.hyper, scalars, *core::at<core::TensorClock>(task.state, task.plan.clock));
+  *scratch_at<uint32_t>(task, task.plan.norm_pending) = task.plan.hyper.carried;
+}
 PLUMBLINE_DEVICE void commit(const Task& task, const core::StepScalars& scalars, WarpRanges& shared) {
   const TensorPlan& plan = task.plan;
-  if (task.block == 0 && thread_index() == 0) {
-    core::commit_step(plan.hyper, scalars, *core::at<core::TensorClock>(task.state, plan.clock));
-    *scratch_at<uint32_t>(task, plan.norm_pending) = plan.hyper.carried;
-  }
+  if (task.block == 0 && thread_index() == 0) commit_clock(task, scalars);
   commit_averages(task, task.block, commit_blocks_of(plan), scalars.writes, shared);
 }
 
@@ -87,8 +89,8 @@ template <class G, class P>
 inline constexpr int kApplyVector = kVector<G> < kVector<P> ? kVector<G> : kVector<P>;
 
 // The update of a panel by block number `block` of `blocks`, a multiple of the panels. Whole: rows consist of whole
-// aligned vectors; a copy of the code, for the sake of registers.
-template <class G, class P, bool Whole>
+// aligned vectors; a copy of the code, for the sake of registers. Channels: a projected tensor's, p <- p keep - e g.
+template <class G, class P, bool Whole, bool Channels = false>
 PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, ApplyShared& shared) {
   constexpr int E = kApplyVector<G, P>, kVectors = kApplyColumns / E, kRows = 4 / kVectors;
   constexpr int N = kRows * kVectors;
@@ -102,8 +104,11 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
   const int64_t slice_size = plan.slice;
   const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero;
   const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
-  const float* const averages = scratch_at<float>(task, plan.row);
+  const float* const averages = scratch_at<float>(task, Channels ? plan.channel_scale : plan.row);
   const float* const k = scratch_at<float>(task, plan.slice_step);
+  const bool by_row = !Channels || plan.reduces_columns || plan.hyper.scale_by_tensor;
+  const int64_t row_stride = plan.hyper.scale_by_tensor ? 0 : 1;  // of channels
+  const double channel_step = scalars.channel_step;
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
   float b[kApplyColumns] = {};  // of slice b_slice
   int64_t b_slice = -1;
@@ -119,7 +124,10 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       PLUMBLINE_UNROLL
       for (int i = 0; i < kApplyColumns; ++i) {
         const int col = first_col + i / E * kApplyThreads * E + i % E;
-        b[i] = col < cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
+        if constexpr (Channels)
+          b[i] = !by_row && col < cols ? float(core::channel_step(channel_step, averages[col])) : 0.0f;
+        else
+          b[i] = col < cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
       }
     }
     const int64_t at = slice * slice_size + int64_t(row) * cols + first_col;
@@ -140,7 +148,13 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
     PLUMBLINE_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const int left = row + r < rows ? cols - first_col : 0;
-      const float a = row + r < rows ? core::row_scale(k[slice], averages[slice * rows + row + r]) : 0.0f;
+      float a = 0.0f;
+      if (row + r < rows && by_row) {
+        if constexpr (Channels)
+          a = float(core::channel_step(channel_step, averages[(row + r) * row_stride]));
+        else
+          a = core::row_scale(k[slice], averages[slice * rows + row + r]);
+      }
       PLUMBLINE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
         const auto gradients = unpack<G, E>(g[r][v]);
@@ -150,7 +164,10 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
         for (int e = 0; e < E; ++e) {
           float x = core::widen(gradients.x[e]) * multiplier;
           if (zero && core::is_nonfinite(x)) x = 0.0f;
-          y[e] = core::apply(core::widen(parameters.x[e]), x, a, b[v * E + e], keep);
+          if constexpr (Channels)
+            y[e] = core::apply_channel(core::widen(parameters.x[e]), x, by_row ? a : b[v * E + e], keep);
+          else
+            y[e] = core::apply(core::widen(parameters.x[e]), x, a, b[v * E + e], keep);
         }
         round_parameters(plan, parameter_writes, random, slice, row + r, first_col + v * kApplyThreads * E, y,
                          parameters);

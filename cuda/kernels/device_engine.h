@@ -52,7 +52,6 @@ class DeviceEngine final : public Engine {
         scratch_(allocate(config, plan.scratch_bytes)),
         tables_(allocate(config, table_bytes())) {
     check_sizes();
-    check_features();
     const Runtime::Use use(runtime_);
     const std::vector<std::byte> initial = plan.initial_state();
     runtime_.copy_to_device(state_.data(), initial.data(), initial.size(), nullptr);
@@ -129,7 +128,6 @@ class DeviceEngine final : public Engine {
     std::vector<Placed> all;
     for (const Wave& wave : plan_.waves) {
       const std::span<const int> tensors(plan_.order.data() + wave.first, size_t(wave.last - wave.first));
-      if (plan_.tensors[size_t(tensors.front())].path == Path::projected) continue;  // refused below
       for (KernelLaunch& launch : step_launches({plan_.tensors, tensors, runtime_.limits()})) {
         const bool alone = tensors.size() == 1;
         const auto bytes = int64_t(align16(launch.items.size() * sizeof(Item)));
@@ -163,22 +161,10 @@ class DeviceEngine final : public Engine {
     for (size_t i = 0; i < plan_.tensors.size(); ++i) {
       const TensorPlan& t = plan_.tensors[i];
       const int64_t rows = t.slices * t.strips * t.strip_rows;
-      if (t.path == Path::factored && rows > std::numeric_limits<int32_t>::max())
+      if (t.path != Path::full && rows > std::numeric_limits<int32_t>::max())
         throw OptionError("tensor '" + plan_.names[i] + "': " + std::to_string(rows) +
                           " rows in all slices, expected at most " +
                           std::to_string(std::numeric_limits<int32_t>::max()) + " on a device");
-    }
-  }
-
-  // What the kernels do not implement.
-  void check_features() const {
-    for (size_t i = 0; i < plan_.tensors.size(); ++i) {
-      const TensorPlan& t = plan_.tensors[i];
-      const auto refuse = [&](bool asked, const char* option) {
-        if (asked)
-          throw OptionError("tensor '" + plan_.names[i] + "': " + option + ", which the kernels do not implement");
-      };
-      refuse(t.path == Path::projected, "projection_rank");
     }
   }
 
@@ -187,7 +173,7 @@ class DeviceEngine final : public Engine {
     for (int i = 0; i < int(plan_.tensors.size()); ++i) {
       const TensorPlan& plan = plan_.tensors[size_t(i)];
       const auto clock = size_t(plan.clock);
-      if (plan.path != Path::factored || !plan.hyper.carried) continue;
+      if (plan.path == Path::full || !plan.hyper.carried) continue;
       if (clock + sizeof(core::TensorClock) <= offset || offset + bytes <= clock) continue;
       start(settle_launch({plan_.tensors, {&i, 1}, runtime_.limits()}), -1, {}, stream);
     }
@@ -206,10 +192,27 @@ class DeviceEngine final : public Engine {
       poison(t.parameter_sums, t.slices * t.flat_tiles, sizeof(double));
       return;
     }
+    poison(t.parameter_sums, t.hyper.carried ? 0 : t.slices * t.rows * t.panels, sizeof(double));
+    poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
+    if (t.path == Path::projected) {
+      const int64_t low = int64_t(t.low_rows) * t.low_cols;
+      poison(t.channel_sums, 3 * int64_t(t.channels), sizeof(double));
+      poison(t.low_rank_gradient, low, sizeof(float));
+      poison(t.low_rank_update, low, sizeof(float));
+      poison(t.channel_scale, t.hyper.scale_by_tensor ? 1 : t.channels, sizeof(float));
+      if (t.reduces_columns)
+        poison(t.channel_panels, int64_t(t.rows) * t.panels, sizeof(double));
+      else
+        poison(t.channel_strips, int64_t(t.strips) * t.cols, sizeof(double));
+      if (t.hyper.projection_factored) {
+        poison(t.low_rank_row, t.low_rows, sizeof(float));
+        poison(t.low_rank_col, t.low_cols, sizeof(float));
+      }
+      return;
+    }
     const int64_t partials = t.chunk * t.strips * int64_t(t.pitch);
     poison(t.row, t.slices * t.rows, sizeof(float));
     poison(t.col, t.slices * t.cols, sizeof(float));
-    poison(t.parameter_sums, t.hyper.carried ? 0 : t.slices * t.rows * t.panels, sizeof(double));
     poison(t.partial_col, partials, sizeof(float));
     poison(t.partial_weighted, partials, sizeof(float));
     const bool panels = t.panels > 1 || t.hyper.momentum;
@@ -222,7 +225,6 @@ class DeviceEngine final : public Engine {
     if (t.momentum_sums != 0) poison(t.momentum_sums, t.slices * t.rows * t.panels, sizeof(double));
     poison(t.col_scale, t.slices * t.pitch, sizeof(float));
     poison(t.norm_tiles, t.slices * t.column_tiles, sizeof(double));
-    poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
   }
 
   const Plan& plan_;

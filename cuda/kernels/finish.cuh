@@ -87,15 +87,6 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
   if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
 }
 
-// Whose panel sums this step adds up: those made for it, or those that the last update left behind.
-enum class NormSource : uint8_t { none, made, carried };
-PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalars& scalars) {
-  if (task.average == Average::confidence) return NormSource::none;
-  if (scalars.reads_parameter) return NormSource::made;
-  if (task.plan.hyper.carried && *scratch_at<uint32_t>(task, task.plan.norm_pending) != 0) return NormSource::carried;
-  return NormSource::none;
-}
-
 // T over 2048 rows of R, and of the panel sums of p^2.
 PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int64_t slice, int tile, NormSource source,
                                   TreeScratch& shared) {
@@ -103,19 +94,10 @@ PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int
   const int first = tile * core::kRowTile, left = plan.rows - first;
   const int count = left < core::kRowTile ? left : core::kRowTile;
   const float* const row = scratch_at<float>(task, view.row) + slice * plan.rows + first;
-  double* const sums = scratch_at<double>(task, plan.row_tile_sums) + slice * plan.row_tiles + tile;
   const double sum = block_tree_over<core::kRowTile / kFinishThreads>(
       count, [&](int64_t i) { return double(row[i]); }, shared);
-  if (thread_index() == 0) sums[0] = sum;
-  if (source == NormSource::none) return;
-  // Before the first step there is nothing to carry: one pass over p here, not a launch that has no use ever after.
-  if (source == NormSource::made && plan.hyper.carried) {
-    panel_sums_of_any_type(task, slice, int64_t(first) * plan.panels, int64_t(first + count) * plan.panels,
-                           thread_index() / kWarp, kFinishThreads / kWarp);
-    block_barrier();
-  }
-  const double squares = PanelTree(task, plan.parameter_sums, slice, first, count).sum(shared);
-  if (thread_index() == 0) sums[plan.slices * plan.row_tiles] = squares;
+  if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
+  finish_norm(task, slice, tile, source, shared);
 }
 
 // Sums over a slice's tiles; in shared.sums for thread 0.

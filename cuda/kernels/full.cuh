@@ -45,36 +45,6 @@ struct FullPass {
   }
 };
 
-PLUMBLINE_DEVICE void old_moments(const FullPass& pass, const TilePlace& place, float (&old)[kFullEach]) {
-  const SlotPlan& slot = pass.slot;
-  const std::byte* const state = pass.task.state;
-  PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) old[e] = 0.0f;
-  if (place.count <= 0) return;
-  if (!core::is_quantized(slot.storage)) {
-    const auto values = unpack<float, kFullEach>(load_elements<float, kFullEach>(
-        core::at<const float>(state, slot.values) + place.at, place.count, place.whole));
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) old[e] = values.x[e];
-    return;
-  }
-  uint32_t codes[kFullEach];
-  if (slot.storage == Storage::al16) {
-    const auto words = unpack<uint16_t, kFullEach>(load_elements<uint16_t, kFullEach>(
-        core::at<const uint16_t>(state, slot.values) + place.at, place.count, place.whole));
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) codes[e] = words.x[e];
-  } else {
-    const auto bytes = unpack<uint8_t, kFullEach>(load_elements<uint8_t, kFullEach>(
-        core::at<const uint8_t>(state, slot.values) + place.at, place.count, place.whole));
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) codes[e] = bytes.x[e];
-  }
-  const core::BlockDecoder decoder = decoder_of(slot, state, place.slice, place.index, pass.writes);
-  PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) old[e] = core::decode(slot.storage, codes[e], decoder);
-}
-
 // The gradient, V of this step and u = g/sqrt(V) for the elements of a thread.
 struct FullMoment {
   float g[kFullEach], v[kFullEach], u[kFullEach];
@@ -83,7 +53,7 @@ template <class G>
 PLUMBLINE_DEVICE FullMoment full_moment(const FullPass& pass, const TilePlace& place, uint32_t& found) {
   FullMoment moment;
   found += pass.reader.read(static_cast<const G*>(pass.task.gradient) + place.at, place.count, place.whole, moment.g);
-  old_moments(pass, place, moment.v);
+  old_values(pass.slot, pass.task.state, {place.slice, place.index, place.count, place.whole}, pass.writes, moment.v);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kFullEach; ++e) {
     moment.v[e] = core::full_average(moment.v[e], moment.g[e], pass.weights);
@@ -296,7 +266,7 @@ apply_full(const Launch launch) {
   const double sum = tile_tree(plan, parameter_sums, shared.tree);
   if (t == 0) {
     *done = 0;
-    clock.parameter_sum = sum;
+    core::carry_norm(clock, sum);
   }
 }
 

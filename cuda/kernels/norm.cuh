@@ -78,4 +78,30 @@ struct PanelTree {
   }
 };
 
+// Whose panel sums this step adds up: those made for it, or those that the last update left behind.
+enum class NormSource : uint8_t { none, made, carried };
+PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalars& scalars) {
+  if (task.average == Average::confidence) return NormSource::none;
+  if (scalars.reads_parameter) return NormSource::made;
+  if (task.plan.hyper.carried && *scratch_at<uint32_t>(task, task.plan.norm_pending) != 0) return NormSource::carried;
+  return NormSource::none;
+}
+
+// T over the panel sums of 2048 rows by a block.
+PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, NormSource source, TreeScratch& shared) {
+  if (source == NormSource::none) return;
+  const TensorPlan& plan = task.plan;
+  const int first = tile * core::kRowTile, left = plan.rows - first;
+  const int count = left < core::kRowTile ? left : core::kRowTile;
+  // Before the first step there is nothing to carry: one pass over p here, not a launch that has no use ever after.
+  if (source == NormSource::made && plan.hyper.carried) {
+    panel_sums_of_any_type(task, slice, int64_t(first) * plan.panels, int64_t(first + count) * plan.panels,
+                           thread_index() / kWarp, block_size() / kWarp);
+    block_barrier();
+  }
+  const double squares = PanelTree(task, plan.parameter_sums, slice, first, count).sum(shared);
+  const int64_t at = (plan.slices + slice) * plan.row_tiles + tile;  // behind the sums of R
+  if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[at] = squares;
+}
+
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -82,14 +82,16 @@ PLUMBLINE_DEVICE double block_tree(double x, TreeScratch& shared) {
 }
 
 // T kept as a binary counter while values come one by one: level l holds a sum of 2^l of them.
-PLUMBLINE_DEVICE void push_level(double* level, int64_t index, double x) {
+template <class F>
+PLUMBLINE_DEVICE void push_level(F* level, int64_t index, F x) {
   int l = 0;
   for (int64_t i = index; i & 1; i >>= 1) x = core::pair(level[l++], x);
   level[l] = x;
 }
 // T over all `count` that were pushed; what is missing to a power of two is +0.
-PLUMBLINE_DEVICE double fold_levels(const double* level, int64_t count) {
-  double sum = 0.0;
+template <class F>
+PLUMBLINE_DEVICE F fold_levels(const F* level, int64_t count) {
+  F sum = 0;
   bool any = false;
   for (int l = 0; count >> l; ++l) {
     if ((count >> l & 1) == 0) continue;
@@ -127,6 +129,41 @@ PLUMBLINE_DEVICE double warp_tree_over(int64_t count, const Load& load) {
   PLUMBLINE_UNROLL
   for (int i = 0; i < Each; ++i) x[i] = first + i < count ? load(first + i) : 0.0;
   return warp_tree(thread_tree(x));
+}
+
+// T over load(0) ... load(count - 1) by one thread; of F what load gives.
+template <class F, class Load>
+PLUMBLINE_DEVICE F serial_tree(int64_t count, const Load& load) {
+  constexpr int kEach = 8;
+  F level[40];
+  int64_t groups = 0;
+  for (int64_t first = 0; first < count; first += kEach) {
+    F x[kEach];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kEach; ++i) x[i] = first + i < count ? load(first + i) : F(0);
+    push_level(level, groups++, thread_tree(x));
+  }
+  return fold_levels(level, groups);
+}
+// The same by a warp; every lane gets it.
+template <class F, class Load>
+PLUMBLINE_DEVICE F warp_row_tree(int64_t count, const Load& load) {
+  constexpr int kEach = 8;
+  const int lane = thread_index() % kWarp;
+  return serial_tree<F>(core::ceil_div(count, kEach * kWarp), [&](int64_t piece) {
+    const int64_t first = (piece * kWarp + lane) * kEach;
+    F x[kEach];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kEach; ++i) x[i] = first + i < count ? load(first + i) : F(0);
+    return warp_tree(thread_tree(x));
+  });
+}
+// Part `part` of `parts` (a power of two) of T over `count` values: their T in order is the whole.
+template <class F, class Load>
+PLUMBLINE_DEVICE F tree_part(int64_t count, int part, int parts, const Load& load) {
+  const int64_t size = core::ceil_div(int64_t(1) << core::tree_height(count), parts), first = part * size;
+  const int64_t left = count - first;
+  return serial_tree<F>(left < size ? left : size, [&](int64_t i) { return load(first + i); });
 }
 
 // True in every thread of the last of `total` blocks to come here, once all that they wrote is visible to it.

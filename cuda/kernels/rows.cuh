@@ -59,9 +59,20 @@ struct PanelSum {
   double norm;
 };
 
+// Rows of which a pass averages x: those of the gradient, or of its projection.
+template <class G>
+struct RowSource {
+  const G* values;  // (slices x rows x cols)
+  int rows, cols;
+  int64_t record;  // offset in scratch of what momentum was before it became codes; -1: nobody keeps it
+  float* decoded;  // where what the slot then holds goes, likewise laid out; null: nowhere
+  PLUMBLINE_DEVICE int64_t at(const RowUnit& unit) const { return (unit.slice * rows + unit.row) * int64_t(cols); }
+};
+
 template <class G>
 struct RowPass {
   const Task& task;
+  RowSource<G> source;
   const core::StepScalars& scalars;
   GradientReader reader;
   bool updates;    // momentum, by this pass
@@ -72,10 +83,9 @@ struct RowPass {
   PLUMBLINE_DEVICE uint32_t form(const RowUnit& unit, int col, float a, float (&x)[kMomentumEach],
                                  float (&m)[kMomentumEach]) const {
     const TensorPlan& plan = task.plan;
-    const int count = plan.cols - col;
-    const G* const from =
-        static_cast<const G*>(task.gradient) + unit.slice * plan.slice + int64_t(unit.row) * plan.cols + col;
-    const uint32_t found = reader.read(from, count, plan.cols % kMomentumEach == 0, x);
+    const int count = source.cols - col;
+    const uint32_t found =
+        reader.read(source.values + source.at(unit) + col, count, source.cols % kMomentumEach == 0, x);
     if (of_update)
       clipped_updates(scratch_at<float>(task, plan.col_scale) + unit.slice * plan.pitch + col, count, a, x);
     if (!updates) return found;
@@ -85,16 +95,20 @@ struct RowPass {
     return found;
   }
   PLUMBLINE_DEVICE MomentumPlace place(const RowUnit& unit, int col) const {
-    const int left = task.plan.cols - col;
+    const int left = source.cols - col;
     return {unit.slice, unit.row, col, left < kMomentumEach ? left : kMomentumEach};
   }
   PLUMBLINE_DEVICE void record(const RowUnit& unit, int col, const float (&m)[kMomentumEach]) const {
-    const TensorPlan& plan = task.plan;
-    if (plan.momentum < 0) return;
-    float* const to =
-        scratch_at<float>(task, plan.momentum) + unit.slice * plan.slice + int64_t(unit.row) * plan.cols + col;
+    if (source.record < 0) return;
+    float* const to = scratch_at<float>(task, source.record) + source.at(unit) + col;
     for (int e = 0; e < kMomentumEach; ++e)
-      if (e < plan.cols - col) to[e] = core::canonical(m[e]);
+      if (e < source.cols - col) to[e] = core::canonical(m[e]);
+  }
+  PLUMBLINE_DEVICE void keep_decoded(const RowUnit& unit, int col, const float (&m)[kMomentumEach]) const {
+    if (source.decoded == nullptr) return;
+    float* const to = source.decoded + source.at(unit) + col;
+    for (int e = 0; e < kMomentumEach; ++e)
+      if (e < source.cols - col) to[e] = m[e];
   }
 };
 
@@ -102,7 +116,7 @@ struct RowPass {
 template <class G>
 PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, float a, PanelSum (&panels)[2],
                                uint32_t& found) {
-  const int lane = thread_index() % kWarp, cols = pass.task.plan.cols;
+  const int lane = thread_index() % kWarp, cols = pass.source.cols;
   const int pieces = int(core::ceil_div(cols - unit.first < kUnit ? cols - unit.first : kUnit, kPiece));
   const bool coded = pass.updates && core::is_quantized(pass.slot.storage);
   const int of_block = coded ? pass.slot.block / kPiece : 0;  // pieces of a codec block; 0: it lies within a piece
@@ -130,6 +144,7 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
       // old codes and scale of the block were read by every lane that shares them
       warp_barrier();
       write_momentum(pass.slot, pass.task.state, pass.place(unit, col), pass.scalars.writes, range, m);
+      pass.keep_decoded(unit, col, m);
       const bool last = of_block <= 1 || piece % of_block == of_block - 1 || piece == pieces - 1;
       const int start = of_block <= 1 ? col : unit.first + piece / of_block * of_block * kPiece;
       if (coded && last && start < cols && (of_block <= 1 ? col % pass.slot.block == 0 : lane == 0))
@@ -350,7 +365,8 @@ sweep_rows(const Launch launch) {
   const bool zero = plan.nonfinite == Nonfinite::zero && (!confidence || shared.scalars.nonfinite != 0);
   const SlotPlan& slot = slot_of(task, SlotKind::momentum);
   const bool updates = confidence || (plan.hyper.momentum && !plan.hyper.momentum_of_update);
-  const RowPass<G> pass = {task, shared.scalars, {shared.scalars.multiplier, zero}, updates, confidence, slot};
+  const RowSource<G> source = {static_cast<const G*>(task.gradient), plan.rows, plan.cols, plan.momentum, nullptr};
+  const RowPass<G> pass = {task, source, shared.scalars, {shared.scalars.multiplier, zero}, updates, confidence, slot};
   // without CAME this pass is one over all slices
   const bool chunked = !confidence || plan.hyper.has_confidence;
   const int64_t left = plan.slices - task.first_slice, slices = chunked && left > plan.chunk ? plan.chunk : left;

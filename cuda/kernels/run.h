@@ -58,6 +58,12 @@ KernelLaunch launch_over(const Group& group, const char* name, void (*kernel)(La
   }
   return launch;
 }
+// Blocks that loop over `items` shares of a tensor's work, of which a block takes `each` at once.
+inline int64_t shared_blocks(const Group& group, int tensor, int per_multiprocessor, int64_t items, int64_t each) {
+  const double all = double(group.limits.multiprocessors) * per_multiprocessor * group.share(tensor);
+  return std::clamp<int64_t>(int64_t(all), 1, core::ceil_div(items, each));
+}
+
 // Slices of a tensor in the chunk from first_slice on.
 inline int64_t chunk_slices(const TensorPlan& plan, int64_t first_slice) {
   return std::min(plan.chunk, plan.slices - first_slice);
@@ -74,6 +80,8 @@ void add_limit(const Group& group, std::vector<KernelLaunch>& launches);
 void add_apply(const Group& group, std::vector<KernelLaunch>& launches);
 // Brings a carried norm into the clock, where the state has it.
 KernelLaunch settle_launch(const Group& group);
+// Projected path.
+void add_projected(const Group& group, std::vector<KernelLaunch>& launches);
 // Full path.
 void add_full(const Group& group, std::vector<KernelLaunch>& launches);
 
@@ -88,6 +96,10 @@ inline std::vector<KernelLaunch> step_launches(const Group& group) {
     return launches;
   }
   if (h.scale_parameter && !h.carried) add_parameter_norm(group, launches);
+  if (plan.path == Path::projected) {
+    add_projected(group, launches);
+    return launches;
+  }
   // Chunks are of different sizes from tensor to tensor, so those that have more than one are alone in their wave.
   for (int64_t first = 0; first < plan.slices; first += plan.chunk) {
     add_sweep(group, first, launches);

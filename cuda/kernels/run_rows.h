@@ -5,12 +5,6 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-// Blocks that loop over `items` shares of a tensor's work, of which a block takes `each` at once.
-inline int64_t shared_blocks(const Group& group, int tensor, int per_multiprocessor, int64_t items, int64_t each) {
-  const double all = double(group.limits.multiprocessors) * per_multiprocessor * group.share(tensor);
-  return std::clamp<int64_t>(int64_t(all), 1, core::ceil_div(items, each));
-}
-
 template <class G>
 KernelLaunch rows_launch(const Group& group, Average average, int64_t first_slice) {
   return launch_over(group, "sweep_rows", sweep_rows<G>, kRowThreads, 0, average, first_slice,

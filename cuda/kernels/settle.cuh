@@ -48,7 +48,7 @@ settle_norm(const Launch launch) {
   if (*pending == 0) return;
   const double sum = tensor_sum(task, task.plan.parameter_sums, shared);
   if (thread_index() != 0) return;
-  core::at<core::TensorClock>(task.state, task.plan.clock)->parameter_sum = sum;
+  core::carry_norm(*core::at<core::TensorClock>(task.state, task.plan.clock), sum);
   *pending = 0;
 }
 

@@ -4,6 +4,7 @@
 #include "cuda/core/codec.h"
 #include "cuda/kernels/reduce.cuh"
 #include "cuda/kernels/task.h"
+#include "cuda/kernels/vector.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
@@ -34,6 +35,44 @@ PLUMBLINE_DEVICE float old_value(const SlotPlan& slot, const std::byte* state, i
   const uint32_t code = slot.storage == Storage::al16 ? core::at<const uint16_t>(state, slot.values)[at]
                                                       : core::at<const uint8_t>(state, slot.values)[at];
   return core::decode(slot.storage, code, decoder_of(slot, state, slice, index, writes));
+}
+
+// Consecutive values of a slice, of one block of the codec: `count` of N, at an aligned place when `whole`.
+struct ValuePlace {
+  int64_t slice, index;
+  int count;
+  bool whole;
+};
+// Those as the last step stored them, behind `count` anything; `writes` of the slot so far.
+template <int N>
+PLUMBLINE_DEVICE void old_values(const SlotPlan& slot, const std::byte* state, const ValuePlace& place, uint32_t writes,
+                                 float (&old)[N]) {
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < N; ++e) old[e] = 0.0f;
+  if (place.count <= 0) return;
+  const int64_t at = place.slice * slot.matrix + place.index;
+  if (!core::is_quantized(slot.storage)) {
+    const auto values = unpack<float, N>(
+        load_elements<float, N>(core::at<const float>(state, slot.values) + at, place.count, place.whole));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) old[e] = values.x[e];
+    return;
+  }
+  uint32_t codes[N];
+  if (slot.storage == Storage::al16) {
+    const auto words = unpack<uint16_t, N>(
+        load_elements<uint16_t, N>(core::at<const uint16_t>(state, slot.values) + at, place.count, place.whole));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) codes[e] = words.x[e];
+  } else {
+    const auto bytes = unpack<uint8_t, N>(
+        load_elements<uint8_t, N>(core::at<const uint8_t>(state, slot.values) + at, place.count, place.whole));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) codes[e] = bytes.x[e];
+  }
+  const core::BlockDecoder decoder = decoder_of(slot, state, place.slice, place.index, writes);
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < N; ++e) old[e] = core::decode(slot.storage, codes[e], decoder);
 }
 
 // Of the warps of a tile. Raw words: shared memory has no initial values, as core::BlockRange has.

@@ -93,7 +93,8 @@ PLUMBLINE_DEVICE float multiplier_of(const Task& task) {
 }
 // Momentum of the gradient under the policy `skip`: a pass of its own counts before anything of state is written.
 PLUMBLINE_HD bool counts_first(const TensorPlan& plan) {
-  return plan.nonfinite == Nonfinite::skip && plan.hyper.momentum && !plan.hyper.momentum_of_update;
+  return plan.path != Path::projected && plan.nonfinite == Nonfinite::skip && plan.hyper.momentum &&
+         !plan.hyper.momentum_of_update;
 }
 // Whether that pass found any, so that this step must not write.
 PLUMBLINE_DEVICE bool found_nonfinite(const Task& task) {

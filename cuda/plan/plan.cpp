@@ -269,7 +269,10 @@ void lay_out_work(TensorPlan& t, Layout& work) {
     t.channel_sums = work.take(3 * t.channels * dword);
     t.channel_step = work.take(t.channels * word);
     t.low_rank_update = work.take(int64_t(t.low_rows) * t.low_cols * word);
-    if (!t.reduces_columns) t.channel_strips = work.take(int64_t(t.strips) * t.cols * dword);
+    if (t.reduces_columns)
+      t.channel_panels = work.take(int64_t(t.rows) * t.panels * dword);
+    else
+      t.channel_strips = work.take(int64_t(t.strips) * t.cols * dword);
     return;
   }
   t.col_scale = work.take(t.slices * t.pitch * word);
@@ -285,20 +288,23 @@ void lay_out_work(TensorPlan& t, Layout& work) {
 }
 
 // Tensors of one kind take the same kernels, in the same order.
-std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool> kind_of(const TensorPlan& t) {
+std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool> kind_of(const TensorPlan& t) {
   constexpr int kWidths[] = {1024, 4096, 8192, 12288, 16384};  // up to which a form of the sweep takes a row
   const auto width = std::lower_bound(std::begin(kWidths), std::end(kWidths), t.cols) - std::begin(kWidths);
   const core::Hyper& h = t.hyper;
   return {t.path,
           t.gradient,
           t.parameter,
-          t.path == Path::factored ? width : 0,
+          t.path == Path::factored                   ? width
+          : t.path == Path::projected && t.rank > 16 ? 1
+                                                     : 0,
           h.momentum,
           h.momentum_of_update,
           h.has_confidence,
           h.limiter,
           h.scale_parameter && !h.carried,
-          t.nonfinite == Nonfinite::skip && h.momentum};
+          t.nonfinite == Nonfinite::skip && h.momentum,
+          t.path == Path::projected && h.projection_factored};
 }
 
 }  // namespace

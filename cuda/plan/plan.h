@@ -123,6 +123,7 @@ struct TensorPlan {
   int64_t channel_sums = 0;     // double (3 x channels): sum of g^2, of N^2, of G_low^2
   int64_t low_rank_update = 0;  // float32 (low_rows x low_cols): what N divides, then N
   int64_t channel_step = 0;     // float32 (channels): e
+  int64_t channel_panels = 0;   // devices, channels are rows: double (rows x panels): sum_j g^2 of a panel
   int64_t channel_strips = 0;   // channels are columns: double (strips x cols): sum_i g^2 of a strip
 };
 static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);

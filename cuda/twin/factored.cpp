@@ -203,7 +203,7 @@ void step_factored(const TensorPlan& t, const TensorPointers& pointers, const Ar
     encode_slot(slot, arenas.state, range, scalars.writes, values);
   });
   core::commit_step(t.hyper, scalars, clock);
-  if (t.hyper.carried) clock.parameter_sum = core::tree_in_place(x.slice_parameter, t.slices);
+  if (t.hyper.carried) core::carry_norm(clock, core::tree_in_place(x.slice_parameter, t.slices));
 }
 
 }  // namespace plumbline::twin

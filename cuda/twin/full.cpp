@@ -167,7 +167,7 @@ void step_full(const TensorPlan& t, const TensorPointers& pointers, const Arenas
   }
   apply(x);
   core::commit_step(t.hyper, scalars, clock);
-  if (t.hyper.carried) clock.parameter_sum = total(t, x.parameter_sums, x.slice_parameter);
+  if (t.hyper.carried) core::carry_norm(clock, total(t, x.parameter_sums, x.slice_parameter));
 }
 
 }  // namespace plumbline::twin

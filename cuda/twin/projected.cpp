@@ -189,7 +189,7 @@ void step_projected(const TensorPlan& t, const TensorPointers& pointers, const A
   core::finish_step(t.hyper, t.size, update_sum, false, scalars);
   apply(x);
   core::commit_step(t.hyper, scalars, clock);
-  if (t.hyper.carried) clock.parameter_sum = core::tree_in_place(x.parameter_sums, t.rows);
+  if (t.hyper.carried) core::carry_norm(clock, core::tree_in_place(x.parameter_sums, t.rows));
 }
 
 }  // namespace plumbline::twin

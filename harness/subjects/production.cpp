@@ -209,8 +209,6 @@ class ProductionSubject final : public Subject {
     // Fibers are for finding faults in small launches, not for size.
     if (backend_ == Backend::emulator && problem.elements() > 1 << 17)
       return "too large for the emulator (more than 2^17 elements)";
-    if (backend_ != Backend::host && problem.path() == reference::Path::projected)
-      return "the kernels have no projection yet";
     return {};
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {

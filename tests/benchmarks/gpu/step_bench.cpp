@@ -157,6 +157,9 @@ const Variant kVariants[] = {
     {"came", 3, 1.6, false,
      [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_of = MomentumOf::update, o.beta3 = 0.999; }},
     {"full", 2, 3.0, false, [](GroupOptions& o) { o.factored = false; }},
+    {"apollo1", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 1; }},
+    {"apollo16", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 16; }},
+    {"apollo256", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 256, o.beta1 = 0.9; }},
 };
 const Variant& variant_of(const std::string& name) {
   for (const Variant& variant : kVariants)

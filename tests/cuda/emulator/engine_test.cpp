@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <string>
 
@@ -118,7 +120,13 @@ std::string record_difference(const Optimizer& host, const Optimizer& device) {
        {bits_differ("row", a.row, b.row), bits_differ("col", a.col, b.col),
         bits_differ("second_moment", a.second_moment, b.second_moment), bits_differ("momentum", a.momentum, b.momentum),
         bits_differ("confidence_row", a.confidence_row, b.confidence_row),
-        bits_differ("confidence_col", a.confidence_col, b.confidence_col)})
+        bits_differ("confidence_col", a.confidence_col, b.confidence_col),
+        bits_differ("low_rank_gradient", a.low_rank_gradient, b.low_rank_gradient),
+        bits_differ("low_rank_momentum", a.low_rank_momentum, b.low_rank_momentum),
+        bits_differ("low_rank_second_moment", a.low_rank_second_moment, b.low_rank_second_moment),
+        bits_differ("low_rank_row", a.low_rank_row, b.low_rank_row),
+        bits_differ("low_rank_col", a.low_rank_col, b.low_rank_col),
+        bits_differ("channel_scale", a.channel_scale, b.channel_scale)})
     if (!found.empty()) return found;
   if (!equal_or_nan(a.update_rms, b.update_rms)) return "update_rms";
   if (!equal_or_nan(a.clip, b.clip) || !equal_or_nan(a.step_size, b.step_size)) return "step_size";
@@ -302,6 +310,50 @@ TEST(EmulatorEngine, AgreesWithMomentumConfidenceAndLimiter) {
           c.schedule = uint64_t(turn);
           expect_same(c);
         }
+      }
+    }
+  }
+}
+
+// Projection either way, of ranks that take either form of the kernel, with every moment, storage and scale.
+TEST(EmulatorEngine, AgreesWithProjection) {
+  constexpr Storage kMomentum[] = {Storage::uf4, Storage::uf8, Storage::bf16, Storage::fp32};
+  constexpr Rounding kRoundings[] = {Rounding::nearest, Rounding::stochastic, Rounding::dither};
+  const Shape shapes[] = {{70, 33}, {33, 70}, {300, 20}, {20, 300}, {40, 1030}, {1030, 40}, {4, 5, 30}, {64, 64}};
+  int turn = 0;
+  for (const Shape& shape : shapes) {
+    for (const bool wide : {false, true}) {
+      for (const bool factored : {false, true}) {
+        const int rank = wide ? 17 + turn % 4 : 1 + turn % 16;
+        const int64_t rest = std::accumulate(shape.begin() + 1, shape.end(), int64_t(1), std::multiplies<>());
+        Case c{shape, with(turn % 4 == 0 ? Storage::al16 : kStorages[turn / 2 % 4], 64 << (turn % 6))};
+        c.options.rounding = c.options.storage == Storage::linear_u8 ? kRoundings[turn % 2] : kRoundings[turn / 2 % 3];
+        c.options.projection_rank = int(std::min<int64_t>({rank, shape[0], rest}));
+        c.options.projection_refresh = 2;
+        c.options.projection_factored = factored;
+        c.options.projection_scale_by = turn % 3 == 0 ? ProjectionScale::tensor : ProjectionScale::channel;
+        c.options.projection_scale = turn % 5 == 0 ? 2.5 : 1.0;
+        c.options.projection_scale_first = turn % 2 == 0;
+        c.options.projection_seed = turn;
+        if (turn % 4 != 1) c.options.beta1 = 0.9;
+        if (turn % 3 != 2) c.options.limiter_margin = 0.01;
+        c.options.momentum_storage = kMomentum[turn / 3 % 4];
+        c.options.momentum_rounding =
+            c.options.momentum_storage == Storage::bf16 ? kRoundings[turn % 2] : kRoundings[turn % 3];
+        c.options.momentum_block = turn % 5 == 0 ? 0 : 64 << (turn % 6);
+        c.options.parameter_rounding = turn % 2 == 0 ? Rounding::stochastic : Rounding::nearest;
+        c.options.weight_decay = 0.01;
+        if (turn % 4 == 2) c.options.beta2 = 0.99;
+        c.options.nonfinite = kPolicies[turn / 2 % 3];
+        c.options.parameter_norm = turn % 3 == 1 ? ParameterNorm::carried : ParameterNorm::fresh;
+        c.options.scale_parameter = turn % 7 != 0;
+        c.parameter = kTypes[turn % 3];
+        c.gradient = kTypes[turn / 3 % 3];
+        c.regime = turn % 3 == 2 ? Regime::wild : Regime::plain;
+        c.multiplier = turn % 4 == 3 ? 0.37f : 1.0f;
+        c.steps = 2;
+        c.schedule = uint64_t(turn++);
+        expect_same(c);
       }
     }
   }
