@@ -15,6 +15,7 @@
 #pragma once
 #include "cuda/api/options.h"
 #include "cuda/core/elementary.h"
+#include "cuda/core/mutant.h"
 #include "cuda/core/rounding.h"
 
 namespace plumbline::core {
@@ -64,12 +65,13 @@ struct BlockScale {
 PLUMBLINE_HD BlockScale block_scale(Storage storage, BlockRange range) {
   if (range.high >= 0x7f800000u) return {canonical_nan(), 1.0f};
   const float high = from_bits(range.high);
-  if (storage == Storage::linear_u8) return {high >= kLinearFloor ? high : kLinearFloor, 1.0f};
+  if (storage == Storage::linear_u8)
+    return {perturbed(PerturbedStage::row_scale, high >= kLinearFloor ? high : kLinearFloor), 1.0f};
   const float hi = log2(clamp(high, kLogFloor, kLogCeiling));
   if (storage == Storage::log_u8) return {-126.0f, hi > -126.0f ? hi - -126.0f : 1.0f};
   if (range.high == 0) return {0.0f, 1.0f};
   const float l = log2(clamp(from_bits(range.low + 1u), kLogFloor, kLogCeiling)), lo = l < hi ? l : hi - 1.0f;
-  return {lo, hi - lo};
+  return {lo, perturbed(PerturbedStage::row_scale, hi - lo)};
 }
 
 // v/scale x 255 and (l - lo)/r x K: unrounded codes.
@@ -101,7 +103,7 @@ PLUMBLINE_HD F code_exponent(F code, F step, F fraction) {
 }
 template <class F>
 PLUMBLINE_HD F decode_linear(F code, F scale) {
-  return code / F(255.0f) * scale;
+  return code / F(is_mutant(Mutant::linear_decoded_by_256) ? 256.0f : 255.0f) * scale;
 }
 // a/sinh a for a = ln 2 r/(2 K), by its even series: a <= 0.35 and the next term is below 2^-30.
 PLUMBLINE_HD float dither_factor(float r, float intervals) {
@@ -115,16 +117,16 @@ PLUMBLINE_HD float dither_factor(float r, float intervals) {
 PLUMBLINE_HD BlockDecoder block_decoder(Storage storage, BlockScale s, Rounding rounding = Rounding::nearest,
                                         float delta = 0.0f) {
   const bool nan = !(s.lo == s.lo), dither = rounding == Rounding::dither;
-  const float poison = nan ? canonical_nan() : 0.0f, lo = nan ? 0.0f : s.lo;
+  const float poison = nan && !is_mutant(Mutant::nan_block_finite) ? canonical_nan() : 0.0f, lo = nan ? 0.0f : s.lo;
   if (storage == Storage::linear_u8) return {lo, 0.0f, 0, poison, 0.0f, 0.0f, 1.0f, 0.0f};
   const float whole = round_even(lo), intervals = log_intervals(storage, rounding), first = first_code(storage);
   return {code_step(s.r, intervals),
           lo - whole,
           int(whole),
           poison,
-          dither ? first + 0.5f : first,
-          dither ? delta : 0.0f,
-          dither ? dither_factor(s.r, intervals) : 1.0f,
+          (dither ? first + 0.5f : first) - (is_mutant(Mutant::log_decoded_one_off) ? 1.0f : 0.0f),
+          dither && !is_mutant(Mutant::dither_kept) ? delta : 0.0f,
+          dither && !is_mutant(Mutant::dither_biased) ? dither_factor(s.r, intervals) : 1.0f,
           first};
 }
 PLUMBLINE_HD float decode_log(float code, const BlockDecoder& d) {
@@ -155,7 +157,8 @@ PLUMBLINE_HD BlockEncoder block_encoder(Storage storage, BlockScale s, Rounding 
 }
 // Codes as float32 integers (0 in a block of NaN). The first of each pair serves nearest and dither.
 PLUMBLINE_HD float encode_log(float v, const BlockEncoder& e) {
-  const float code = round_even(clamp(encode_log(v, e.scale, e.intervals) + e.shift, e.first, e.last));
+  const float unrounded = clamp(encode_log(v, e.scale, e.intervals) + e.shift, e.first, e.last);
+  const float code = is_mutant(Mutant::code_truncated) ? floor(unrounded) : round_even(unrounded);
   return (v > 0.0f || e.first == 0.0f) && e.scale.lo == e.scale.lo ? code : 0.0f;
 }
 PLUMBLINE_HD float encode_log_stochastic(float v, const BlockEncoder& e, float u) {
@@ -164,7 +167,9 @@ PLUMBLINE_HD float encode_log_stochastic(float v, const BlockEncoder& e, float u
   return (v > 0.0f || e.first == 0.0f) && e.scale.lo == e.scale.lo ? k + (up ? 1.0f : 0.0f) : 0.0f;
 }
 PLUMBLINE_HD float encode_linear_u8(float v, const BlockEncoder& e) {
-  return e.scale.lo == e.scale.lo ? round_even(clamp(encode_linear(v, e.scale.lo), 0.0f, 255.0f)) : 0.0f;
+  const float unrounded = clamp(encode_linear(v, e.scale.lo), 0.0f, 255.0f);
+  const float code = is_mutant(Mutant::linear_code_truncated) ? floor(unrounded) : round_even(unrounded);
+  return e.scale.lo == e.scale.lo ? code : 0.0f;
 }
 PLUMBLINE_HD float encode_linear_u8_stochastic(float v, const BlockEncoder& e, float u) {
   const float k = clamp(floor(encode_linear(v, e.scale.lo)), 0.0f, 254.0f);

@@ -1,6 +1,7 @@
 // Number formats of parameters and gradients: widening is exact, narrowing rounds to nearest even, and every NaN that
 // is stored is the canonical one (float32 0x7fffffff, 16-bit types 0x7fff).
 #pragma once
+#include "cuda/core/mutant.h"
 #include "cuda/core/platform.h"
 
 namespace plumbline::core {
@@ -43,6 +44,10 @@ PLUMBLINE_HD float widen(f16 x) {
 
 PLUMBLINE_HD void narrow(float x, float& out) { out = canonical(x); }
 PLUMBLINE_HD void narrow(float x, bf16& out) {
+  if (is_mutant(Mutant::bfloat16_truncated)) {
+    out.bits = uint16_t(to_bits(canonical(x)) >> 16);
+    return;
+  }
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out.bits) : "f"(x));
 #else
@@ -51,6 +56,10 @@ PLUMBLINE_HD void narrow(float x, bf16& out) {
 #endif
 }
 PLUMBLINE_HD void narrow(float x, f16& out) {
+  if (is_mutant(Mutant::float16_flushed) && (to_bits(x) & 0x7fffffffu) < 0x38800000u) {
+    out.bits = uint16_t((to_bits(x) >> 16) & 0x8000u);
+    return;
+  }
 #ifdef __CUDA_ARCH__
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out.bits) : "f"(x));
 #else
@@ -87,7 +96,10 @@ PLUMBLINE_HD void narrow_stochastic(float x, uint32_t random, f16& out) {
 
 // An element falls under the non-finite policy when it is not finite or its square would overflow a sum.
 constexpr float kGradientLimit = 0x1p50f;
-PLUMBLINE_HD bool is_nonfinite(float g) { return !(from_bits(to_bits(g) & 0x7fffffffu) < kGradientLimit); }
+PLUMBLINE_HD bool is_nonfinite(float g) {
+  if (is_mutant(Mutant::infinity_is_finite)) return !(g == g);
+  return !(from_bits(to_bits(g) & 0x7fffffffu) < kGradientLimit);
+}
 // A sum of squares below this has no such element in it: one comparison a row can stand for one an element.
 constexpr float kSquareLimit = 0x1p100f;
 

@@ -1,6 +1,7 @@
 // Philox4x32-10, a counter-based generator of random words: a keyed bijection of 128-bit counters. The same counter and
 // key give the same words anywhere.                                        [Salmon et al. 2011, SC'11, sec. 3.3]
 #pragma once
+#include "cuda/core/mutant.h"
 #include "cuda/core/platform.h"
 
 namespace plumbline::core {
@@ -15,7 +16,8 @@ struct PhiloxWords {
 PLUMBLINE_HD uint32_t multiply_high(uint32_t a, uint32_t b) { return uint32_t((uint64_t(a) * b) >> 32); }
 
 PLUMBLINE_HD PhiloxWords philox(PhiloxWords x, PhiloxKey key) {
-  for (int round = 0; round < 10; ++round) {
+  const int rounds = is_mutant(Mutant::philox_round_short) ? 9 : 10;
+  for (int round = 0; round < rounds; ++round) {
     const uint32_t even_high = multiply_high(0xD2511F53u, x.w0), even_low = 0xD2511F53u * x.w0;
     const uint32_t odd_high = multiply_high(0xCD9E8D57u, x.w2), odd_low = 0xCD9E8D57u * x.w2;
     x = {odd_high ^ x.w1 ^ key.k0, odd_low, even_high ^ x.w3 ^ key.k1, even_low};

@@ -21,7 +21,8 @@ PLUMBLINE_HD RoundingStream rounding_stream(uint32_t seed, uint32_t tensor, int 
 
 // Words for columns [8 group, 8 group + 8) of a row; bits of the group that leave its word join the row's.
 PLUMBLINE_HD PhiloxWords draw_group(const RoundingStream& s, int64_t group, int64_t row, int64_t slice) {
-  return philox({uint32_t(group), uint32_t(row) | uint32_t(group >> 32), uint32_t(slice), s.writes}, s.key);
+  const uint32_t writes = is_mutant(Mutant::random_repeats) ? 0u : s.writes;
+  return philox({uint32_t(group), uint32_t(row) | uint32_t(group >> 32), uint32_t(slice), writes}, s.key);
 }
 // The 16 bits of column 8 group + e.
 PLUMBLINE_HD uint32_t draw_bits(const PhiloxWords& words, int e) {
@@ -40,6 +41,9 @@ PLUMBLINE_HD float draw_dither(const RoundingStream& s, int64_t block, int64_t r
 }
 
 // Whether x is rounded up from `low` to `high`, its decoded neighbours: with probability (x - low)/(high - low).
-PLUMBLINE_HD bool rounds_up(float x, float low, float high, float u) { return x - low > u * (high - low); }
+PLUMBLINE_HD bool rounds_up(float x, float low, float high, float u) {
+  if (is_mutant(Mutant::stochastic_inverted)) return x - low <= u * (high - low);
+  return x - low > u * (high - low);
+}
 
 }  // namespace plumbline::core

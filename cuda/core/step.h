@@ -5,6 +5,7 @@
 #include "cuda/core/average.h"
 #include "cuda/core/bias.h"
 #include "cuda/core/limiter.h"
+#include "cuda/core/mutant.h"
 #include "cuda/core/number.h"
 #include "cuda/core/power.h"
 #include "cuda/core/update.h"
@@ -84,6 +85,8 @@ struct StepScalars {
 // w_t and 1 - w_t in double, then rounded once each.
 PLUMBLINE_HD PowerResult decay_weight(const Hyper& h, int64_t t) {
   if (h.fixed_weight) return {1.0 - h.beta2, h.beta2};
+  if (is_mutant(Mutant::weight_ahead)) return decay_power(double(t + 1), h.beta2_decay);
+  if (is_mutant(Mutant::weight_behind) && t > 1) return decay_power(double(t - 1), h.beta2_decay);
   return decay_power(double(t), h.beta2_decay);
 }
 template <class F>
@@ -93,9 +96,11 @@ PLUMBLINE_HD Weights<F> round_weights(PowerResult w, float eps1) {
 
 // What the bias of both averages calls for; a schedule's weights start from w_1 = 1 and have none.
 PLUMBLINE_HD double bias_correction(const Hyper& h, int64_t t) {
-  if (!h.correct_bias) return 1.0;
-  const double second = h.fixed_weight ? sqrt(one_minus_power(h.beta2, t)) : 1.0;
-  return second / one_minus_power(h.beta1, t);
+  if (!h.correct_bias || is_mutant(Mutant::bias_missing)) return 1.0;
+  const int64_t steps = is_mutant(Mutant::bias_ahead) ? t + 1 : t;
+  const bool corrects_second = h.fixed_weight && !is_mutant(Mutant::bias_of_first_moment_only);
+  const double second = corrects_second ? sqrt(one_minus_power(h.beta2, steps)) : 1.0;
+  return second / one_minus_power(h.beta1, steps);
 }
 
 // The gradient's multiplier for a scaled loss; NaN, so that every element falls under the non-finite policy, where the
@@ -108,18 +113,21 @@ PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, do
   StepScalars s = {};
   s.step = clock.t + 1;
   s.writes = clock.writes;
-  s.multiplier = multiplier;
+  s.multiplier = is_mutant(Mutant::gradient_scale_ignored) ? 1.0f : multiplier;
   s.weights = round_weights<float>(decay_weight(h, s.step), h.eps1);
   s.confidence = h.confidence;
+  if (is_mutant(Mutant::confidence_weights_swapped))
+    s.confidence = {h.confidence.old_weight, h.confidence.w, h.confidence.eps1};
+  if (is_mutant(Mutant::confidence_eps_missing)) s.confidence.eps1 = 0.0f;
   if (clock.t == 0) {  // V_0 = 0, also where a storage has no code for it
     s.weights.old_weight = 0.0f;
     s.confidence.old_weight = 0.0f;
   }
   s.lr = lr;
   // rho_t = lr, or min(lr, 1/sqrt(t))
-  const double relative = 1.0 / sqrt(double(s.step));
-  s.rho = h.relative_step && relative <= lr ? relative : lr;
-  s.bias = bias_correction(h, s.step);
+  const double relative = 1.0 / sqrt(double(is_mutant(Mutant::relative_step_ahead) ? s.step + 1 : s.step));
+  s.rho = h.relative_step && (relative <= lr) != is_mutant(Mutant::relative_step_inverted) ? relative : lr;
+  s.bias = perturbed(PerturbedStage::bias, bias_correction(h, s.step));
   s.previous_norm = clock.previous_norm;
   const bool stored = h.carried && clock.t > 0 && clock.parameter_sum != kUnknownSum;
   s.reads_parameter = h.scale_parameter && !stored;
@@ -133,36 +141,58 @@ PLUMBLINE_HD double root_mean(double sum, int64_t count) { return sqrt(sum / dou
 
 // From the norm of the update that the limiter sees (any value without one) to the step of every path.
 PLUMBLINE_HD void finish_limit(const Hyper& h, double norm, StepScalars& s) {
-  s.update_norm = h.limiter ? canonical(norm) : canonical_nan64();
+  s.update_norm = h.limiter ? canonical(perturbed(PerturbedStage::update_norm, norm)) : canonical_nan64();
   s.limiter = h.limiter ? canonical(limiter(s.update_norm, s.previous_norm, h.limiter_margin)) : 1.0;
+  s.limiter = perturbed(PerturbedStage::limiter, s.limiter);
   s.limited_norm = h.limiter ? canonical(s.update_norm / s.limiter) : 0.0;
+  if (is_mutant(Mutant::limiter_unlimited_norm)) s.limited_norm = s.update_norm;
   // with momentum of the update the clip is in what it averaged
-  s.applied = s.alpha * s.bias / (h.momentum_of_update ? s.limiter : s.clip * s.limiter);
-  if (h.maximize) s.applied = -s.applied;
+  const bool clipped = h.momentum_of_update && !is_mutant(Mutant::clip_after_momentum);
+  s.applied = s.alpha * s.bias / (clipped ? s.limiter : s.clip * s.limiter);
+  if (h.maximize && !is_mutant(Mutant::maximize_ignored)) s.applied = -s.applied;
   s.full_step = float(s.applied);
-  s.channel_step = s.applied * sqrt(h.projection_scale);
+  s.channel_step =
+      s.applied * (is_mutant(Mutant::projection_scale_unrooted) ? h.projection_scale : sqrt(h.projection_scale));
 }
 
 // From s.nonfinite, s.parameter_sum and sum u^2 over `size` elements to what the update needs; with momentum of the
 // update and a limiter all but the step, for which finish_limit follows with the norm of M or M/sqrt(S).
 PLUMBLINE_HD void finish_step(const Hyper& h, int64_t size, double update_sum, bool skip_nonfinite, StepScalars& s) {
   const double none = canonical_nan64();
-  s.skipped = skip_nonfinite && s.nonfinite > 0;
+  s.skipped = skip_nonfinite && s.nonfinite > 0 && !is_mutant(Mutant::skip_ignored);
   s.parameter_rms = h.scale_parameter ? canonical(root_mean(s.parameter_sum, size)) : none;
+  if (is_mutant(Mutant::parameter_norm_for_rms) && h.scale_parameter) s.parameter_rms = sqrt(s.parameter_sum);
+  if (is_mutant(Mutant::rms_after_decay)) s.parameter_rms *= 1.0 - h.weight_decay * s.lr;
+  s.parameter_rms = perturbed(PerturbedStage::parameter_rms, s.parameter_rms);
   // alpha_t = rho_t max(eps2, RMS(p))
   s.alpha = h.scale_parameter ? canonical(s.rho * floored(s.parameter_rms, h.eps2)) : s.rho;
+  if (is_mutant(Mutant::eps2_added) && h.scale_parameter) s.alpha = s.rho * (h.eps2 + s.parameter_rms);
+  if (is_mutant(Mutant::eps2_missing) && h.scale_parameter) s.alpha = s.rho * s.parameter_rms;
+  s.alpha = perturbed(PerturbedStage::step_size, s.alpha);
   const bool limits_here = h.limiter && !h.momentum_of_update;
   s.update_rms = h.clip > 0.0 || limits_here ? canonical(root_mean(update_sum, size)) : none;
+  if (is_mutant(Mutant::clip_of_norm) && h.clip > 0.0) s.update_rms = sqrt(update_sum);
+  s.update_rms = perturbed(PerturbedStage::update_rms, s.update_rms);
   s.clip = h.clip > 0.0 ? canonical(floored(s.update_rms / h.clip, 1.0)) : 1.0;
+  if (is_mutant(Mutant::clip_inverted) && h.clip > 0.0) s.clip = floored(h.clip / s.update_rms, 1.0);
+  if (is_mutant(Mutant::clip_missing)) s.clip = 1.0;
+  s.clip = perturbed(PerturbedStage::clip, s.clip);
   s.inverse_clip = canonical(float(1.0 / s.clip));
-  s.keep = h.weight_decay > 0.0 ? canonical(float(1.0 - h.weight_decay * (h.decay_by_lr ? s.lr : s.alpha))) : 1.0f;
-  finish_limit(h, limits_here ? sqrt(update_sum) / s.clip : 0.0, s);
+  const bool decay_by_lr = h.decay_by_lr != is_mutant(Mutant::decay_by_other_scale);
+  s.keep = h.weight_decay > 0.0 ? canonical(float(1.0 - h.weight_decay * (decay_by_lr ? s.lr : s.alpha))) : 1.0f;
+  if (is_mutant(Mutant::decay_missing)) s.keep = 1.0f;
+  s.keep = perturbed(PerturbedStage::keep, s.keep);
+  const double clip = is_mutant(Mutant::limiter_before_clip) ? 1.0 : s.clip;
+  finish_limit(h, limits_here ? sqrt(update_sum) / clip : 0.0, s);
 }
 // Whether the norm that the limiter sees is still to come then.
 PLUMBLINE_HD bool limits_later(const Hyper& h) { return h.limiter && h.momentum_of_update; }
 
 // The sum p^2 that the next step starts from: state, so every NaN is the canonical one.
-PLUMBLINE_HD void carry_norm(TensorClock& clock, double sum) { clock.parameter_sum = canonical(sum); }
+PLUMBLINE_HD void carry_norm(TensorClock& clock, double sum) {
+  if (is_mutant(Mutant::carried_stale) && clock.t > 1) return;
+  clock.parameter_sum = canonical(sum);
+}
 // The clock after the step; a carried sum p^2 apart.
 PLUMBLINE_HD void commit_step(const Hyper& h, const StepScalars& s, TensorClock& clock) {
   clock.t = s.step;

@@ -23,11 +23,14 @@ struct UniformBlock {
 };
 PLUMBLINE_HD float uniform_levels(Storage storage, Rounding rounding) {
   const float shrink = rounding == Rounding::nearest ? 0.0f : rounding == Rounding::stochastic ? 1.0f : 1.5f;
-  return (storage == Storage::uf8 ? 127.0f : 7.0f) - shrink;
+  const float wide = is_mutant(Mutant::uniform_asymmetric) ? 1.0f : 0.0f;
+  return (storage == Storage::uf8 ? 127.0f : 7.0f) - shrink + wide;
 }
 PLUMBLINE_HD float uniform_scale(BlockRange range) {
   const float high = from_bits(range.high);
-  return range.high >= 0x7f800000u ? canonical_nan() : high >= kLinearFloor ? high : kLinearFloor;
+  return range.high >= 0x7f800000u
+             ? canonical_nan()
+             : perturbed(PerturbedStage::momentum_scale, high >= kLinearFloor ? high : kLinearFloor);
 }
 // H/scale, one rounding.
 template <class F>
@@ -60,7 +63,10 @@ PLUMBLINE_HD F unrounded_uniform(F x, F q) {
 }
 // Codes as float32 integers (0 in a block of NaN). The first serves nearest and dither.
 PLUMBLINE_HD float encode_uniform(float x, const UniformBlock& b) {
-  const float code = clamp(round_even(unrounded_uniform(x, b.q) + b.delta), -b.limit, b.limit);
+  const float unrounded = unrounded_uniform(x, b.q) + b.delta;
+  float code = clamp(round_even(unrounded), -b.limit, b.limit);
+  if (is_mutant(Mutant::momentum_code_truncated)) code = float(int(clamp(unrounded, -b.limit, b.limit)));
+  if (is_mutant(Mutant::uniform_asymmetric)) code = clamp(code, -b.limit, b.limit - 1.0f);
   return b.scale == b.scale ? code : 0.0f;
 }
 PLUMBLINE_HD float encode_uniform_stochastic(float x, const UniformBlock& b, float u) {
@@ -70,7 +76,10 @@ PLUMBLINE_HD float encode_uniform_stochastic(float x, const UniformBlock& b, flo
 }
 
 // Two codes a byte.
-PLUMBLINE_HD uint8_t pack_nibbles(int first, int second) { return uint8_t((first & 15) << 4 | (second & 15)); }
+PLUMBLINE_HD uint8_t pack_nibbles(int first, int second) {
+  if (is_mutant(Mutant::nibbles_swapped)) return uint8_t((second & 15) << 4 | (first & 15));
+  return uint8_t((first & 15) << 4 | (second & 15));
+}
 PLUMBLINE_HD int high_nibble(uint8_t byte) { return int(int8_t(byte)) >> 4; }
 PLUMBLINE_HD int low_nibble(uint8_t byte) { return int(int8_t(uint8_t(byte << 4))) >> 4; }
 

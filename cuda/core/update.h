@@ -2,6 +2,7 @@
 // scale per row, C into one per column.
 #pragma once
 #include "cuda/core/average.h"
+#include "cuda/core/mutant.h"
 #include "cuda/core/ops.h"
 
 namespace plumbline::core {
@@ -19,17 +20,21 @@ PLUMBLINE_HD F add_weighted(F s, F inverse, F sum) {
 // (sum_i g_ij^2 / R_i) / C_j: 1/(R C) leaves the range of float32, so in double
 PLUMBLINE_HD double norm_term(float weighted, float c) { return double(weighted) / double(c); }
 // sum_ij u_ij^2 of a slice = mean(R) sum_j (sum_i g_ij^2/R_i)/C_j
-PLUMBLINE_HD double slice_update_sum(double mean_row, double norm_sum) { return mean_row * norm_sum; }
+PLUMBLINE_HD double slice_update_sum(double mean_row, double norm_sum) {
+  return is_mutant(Mutant::norm_without_mean) ? norm_sum : mean_row * norm_sum;
+}
 PLUMBLINE_HD double mean_row(double row_sum, int m) { return row_sum / double(m); }
 // Exact square of a parameter, or of an element of u on the full path.
 PLUMBLINE_HD double norm_square(float x) { return double(x) * double(x); }
 
 // k = step sqrt(mean(R)), rounded once; `step` is negative when maximizing.
-PLUMBLINE_HD double step_coefficient(double step, double mean) { return step * sqrt(mean); }
+PLUMBLINE_HD double step_coefficient(double step, double mean) {
+  return is_mutant(Mutant::mean_missing) ? step : step * sqrt(mean);
+}
 // a_i = k / sqrt(R_i)
 template <class F>
 PLUMBLINE_HD F row_scale(F k, F r) {
-  return k / sqrt(r);
+  return is_mutant(Mutant::row_scale_unrooted) ? k / r : k / sqrt(r);
 }
 // b_j = 1 / sqrt(C_j)
 template <class F>
@@ -39,6 +44,7 @@ PLUMBLINE_HD F col_scale(F c) {
 // p <- p keep - a_i g b_j
 template <class F>
 PLUMBLINE_HD F apply(F p, F g, F a, F b, F keep) {
+  if (is_mutant(Mutant::decay_after_update)) return fma(-a, g * b, p) * keep;
   return fma(-a, g * b, p * keep);
 }
 // u = g / sqrt(V)
@@ -49,6 +55,7 @@ PLUMBLINE_HD F full_update(F g, F v) {
 // p <- p keep - step u
 template <class F>
 PLUMBLINE_HD F apply_full(F p, F u, F step, F keep) {
+  if (is_mutant(Mutant::decay_after_update)) return fma(-step, u, p) * keep;
   return fma(-step, u, p * keep);
 }
 

@@ -14,6 +14,8 @@ constexpr int64_t kMostInBlock = 2048;
 
 core::RoundingStream stream_of(const SlotPlan& slot, uint32_t writes) { return {{slot.seed, slot.stream}, writes}; }
 
+bool keeps_scale(uint32_t writes) { return core::is_mutant(core::Mutant::stale_scale) && writes > 0; }
+
 // Where a range starts, and its blocks' scales.
 int64_t first_byte(const SlotPlan& slot, const SlotRange& at) {
   return slot.values + (at.slice * slot.rows() + at.row) * slot.row_bytes + core::row_bytes(slot.storage, at.first);
@@ -104,6 +106,7 @@ void encode_uniform(Storage storage, Rounding rounding, const core::UniformBlock
   }
   if (storage == Storage::uf8) return;
   coded[n] = 0;
+  if (core::is_mutant(core::Mutant::odd_nibble_lost) && n % 2 != 0) coded[n - 1] = 0;
   uint8_t* __restrict packed = reinterpret_cast<uint8_t*>(bytes);
   for (int64_t i = 0; i < (n + 1) / 2; ++i) packed[i] = core::pack_nibbles(coded[2 * i], coded[2 * i + 1]);
 }
@@ -133,9 +136,12 @@ void decode_slot(const SlotPlan& slot, const std::byte* state, const SlotRange& 
   }
   const core::RoundingStream stream = stream_of(slot, writes - 1u);
   const int words = core::scale_words(slot.storage);
-  const float* scale = core::at<const float>(state, first_scale(slot, range));
-  for (int64_t i = 0; i < range.count; i += slot.block, scale += words) {
+  const float* stored = core::at<const float>(state, first_scale(slot, range));
+  for (int64_t i = 0; i < range.count; i += slot.block, stored += words) {
     const int64_t n = std::min<int64_t>(slot.block, range.count - i);
+    const bool beside =
+        core::is_mutant(core::Mutant::neighbour_scale) && (range.first + i) / slot.block + 1 < slot.row_blocks;
+    const float* scale = beside ? stored + words : stored;
     const float delta = slot.rounding == Rounding::dither
                             ? core::draw_dither(stream, (range.first + i) / slot.block, range.row, range.slice)
                             : 0.0f;
@@ -176,6 +182,7 @@ void encode_slot(const SlotPlan& slot, std::byte* state, const SlotRange& range,
   float* stored = core::at<float>(state, first_scale(slot, range));
   for (int64_t i = 0; i < range.count; i += slot.block, stored += words) {
     const int64_t n = std::min<int64_t>(slot.block, range.count - i), first = range.first + i;
+    if (core::is_mutant(core::Mutant::short_block_kept) && first > 0 && n < slot.block) break;
     if (stochastic) draw_row(stream, range.slice, range.row, first, n, bits);
     const float delta = slot.rounding == Rounding::dither
                             ? core::draw_dither(stream, first / slot.block, range.row, range.slice)
@@ -185,7 +192,7 @@ void encode_slot(const SlotPlan& slot, std::byte* state, const SlotRange& range,
       const float scale = core::uniform_scale({0, high_bits(values + i, n)});
       const core::UniformBlock b = core::uniform_block(slot.storage, slot.rounding, scale, delta);
       encode_uniform(slot.storage, slot.rounding, b, values + i, bits, n, codes);
-      stored[0] = scale;
+      if (!keeps_scale(writes)) stored[0] = scale;
       continue;
     }
     const core::BlockScale scale = core::block_scale(slot.storage, block_range(values + i, n));
@@ -195,6 +202,7 @@ void encode_slot(const SlotPlan& slot, std::byte* state, const SlotRange& range,
     } else {
       encode_moments<uint8_t>(slot.storage, slot.rounding, e, values + i, bits, n, codes);
     }
+    if (keeps_scale(writes)) continue;
     stored[words - 1] = scale.r;
     stored[0] = scale.lo;
   }

@@ -73,7 +73,8 @@ void average_columns(const float* x, int64_t rows, int64_t cols, const core::Wei
       x, rows, cols, workers, [](float v) { return core::square(v); },
       [&](int64_t first, int lanes, const float* sum) {
         for (int j = 0; j < lanes; ++j)
-          col[first + j] = core::canonical(core::average(col[first + j], sum[j], float(rows), weights));
+          col[first + j] = core::canonical(core::perturbed(
+              core::PerturbedStage::low_rank_col, core::average(col[first + j], sum[j], float(rows), weights)));
       });
 }
 

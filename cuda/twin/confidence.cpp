@@ -17,7 +17,9 @@ void confidence_strip(const FactoredPass& x, const FactoredAverage& average, int
     average_update(x, slice, i, space);
     residual_row(u, m, s, t.cols);
     float& row = average.row[slice * t.rows + i];
-    row = core::canonical(core::average(row, tree_sum(s, t.cols), float(t.cols), average.weights));
+    const auto count = float(core::is_mutant(core::Mutant::padded_count) ? t.pitch : t.cols);
+    row = core::canonical(core::perturbed(core::PerturbedStage::confidence_row,
+                                          core::average(row, tree_sum(s, t.cols), count, average.weights)));
     accumulate_row(s, m, core::inverse_row(row), c, w, t.cols);
   }
 }

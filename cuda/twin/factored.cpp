@@ -9,6 +9,9 @@ namespace plumbline::twin {
 namespace {
 
 using core::at;
+using core::is_mutant;
+using core::Mutant;
+using core::PerturbedStage;
 
 // Columns per item of the column pass: whole tiles of norm_tiles.
 constexpr int64_t kColumns = 16 * core::kColumnTile;
@@ -35,11 +38,17 @@ void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t
       }
     }
     const int64_t at_row = slice * t.rows + i;
-    average.row[at_row] = core::canonical(core::average(average.row[at_row], sum, float(t.cols), average.weights));
+    if (is_mutant(Mutant::lost_tail) && t.cols > 8) sum = tree_sum(s, t.cols & ~7);
+    const auto count = float(is_mutant(Mutant::padded_count) ? t.pitch : t.cols);
+    average.row[at_row] = core::canonical(
+        core::perturbed(PerturbedStage::row, core::average(average.row[at_row], sum, count, average.weights)));
     const float inverse = core::inverse_row(average.row[at_row]);
     if (momentum) {
       x.momentum.update(x.place(slice, i), g, space.momentum.data());
-      accumulate_row(s, space.momentum.data(), inverse, c, w, t.cols);
+      if (is_mutant(Mutant::clip_before_momentum))
+        accumulate_row(s, inverse, c, w, t.cols);
+      else
+        accumulate_row(s, space.momentum.data(), inverse, c, w, t.cols);
     } else {
       accumulate_row(s, inverse, c, w, t.cols);
     }
@@ -55,15 +64,18 @@ void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t
 void finish_range(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t first, int64_t n,
                   float* c, float* w) {
   const TensorPlan& t = x.t;
-  for (int64_t d = 1; d < t.strips; d *= 2) {
-    for (int64_t k = 0; k + d < t.strips; k += 2 * d) {
+  const int64_t strips = is_mutant(Mutant::lost_strip) && t.strips > 1 ? t.strips - 1 : t.strips;
+  for (int64_t d = 1; d < strips; d *= 2) {
+    for (int64_t k = 0; k + d < strips; k += 2 * d) {
       const int64_t left = k * t.pitch + first, right = (k + d) * t.pitch + first;
       add_rows(c + left, c + right, w + left, w + right, n);
     }
   }
   double q[kColumns];
-  finish_columns(c + first, w + first, float(t.rows), average.weights, average.col + slice * t.cols + first, q,
-                 average.scale + slice * t.pitch + first, n);
+  const bool confidence = average.col != x.moment().col;
+  finish_columns(c + first, w + first, float(is_mutant(Mutant::columns_counted_wrong) ? t.cols : t.rows),
+                 average.weights, confidence ? PerturbedStage::confidence_col : PerturbedStage::col,
+                 average.col + slice * t.cols + first, q, average.scale + slice * t.pitch + first, n);
   double* sums = x.norm_tiles + slice * t.column_tiles + first / core::kColumnTile;
   for (int64_t j = 0; j < n; j += core::kColumnTile) {
     *sums++ = core::tree_in_place(q + j, std::min<int64_t>(core::kColumnTile, n - j));
@@ -107,11 +119,13 @@ void apply(const FactoredPass& x) {
   const TensorPlan& t = x.t;
   const core::Hyper& h = t.hyper;
   const bool plain = h.momentum_of_update && !h.has_confidence;  // the update is M itself
-  const FactoredAverage average = h.has_confidence ? x.confidence() : x.moment();
+  const FactoredAverage average =
+      h.has_confidence && !is_mutant(Mutant::confidence_unused) ? x.confidence() : x.moment();
   x.workers.for_each(t.slices * t.strips, [&](int64_t item, Workspace& space) {
     const int64_t slice = item / t.strips, first = item % t.strips * t.strip_rows;
     const int64_t last = std::min<int64_t>(first + t.strip_rows, t.rows);
-    const float k = float(core::step_coefficient(x.s.applied, average.mean[slice]));
+    const float k =
+        float(core::step_coefficient(x.s.applied, average.mean[is_mutant(Mutant::slices_share_mean) ? 0 : slice]));
     for (int64_t i = first; i < last; ++i) {
       const float* v = space.momentum.data();
       if (!h.momentum) {
@@ -125,12 +139,16 @@ void apply(const FactoredPass& x) {
       if (plain) {
         update_full_row(p, v, x.s.full_step, x.s.keep, t.cols);
       } else {
-        const float a = core::row_scale(k, average.row[slice * t.rows + i]);
-        update_row(p, v, average.scale + slice * t.pitch, a, x.s.keep, t.cols);
+        const int64_t beside = is_mutant(Mutant::neighbour_row) && i + 1 < t.rows ? i + 1 : i;
+        const float a = core::row_scale(k, average.row[slice * t.rows + beside]);
+        const float* b = average.scale + slice * t.pitch + (is_mutant(Mutant::neighbour_column) ? 1 : 0);
+        update_row(p, v, b, a, x.s.keep, t.cols);
       }
       x.parameter.close(x.element(slice, i), x.place(slice, i), p);
       if (h.carried) {
-        const float* stored = x.parameter.read(x.element(slice, i), t.cols, space.parameter.data());
+        const float* stored = is_mutant(Mutant::carried_unrounded)
+                                  ? p
+                                  : x.parameter.read(x.element(slice, i), t.cols, space.parameter.data());
         x.parameter_sums[slice * t.rows + i] = tree_sum_squares(stored, t.cols);
       }
     }

@@ -58,7 +58,8 @@ struct FactoredPass {
   SlotRange place(int64_t slice, int64_t row) const { return {slice, row, 0, t.cols}; }
   // Row of the gradient for the update: the count of non-finite elements is known.
   const float* final_gradient(int64_t slice, int64_t row, float* buffer) const {
-    const bool zero = t.nonfinite == Nonfinite::zero && s.nonfinite > 0;
+    const bool zero =
+        t.nonfinite == Nonfinite::zero && s.nonfinite > 0 && !core::is_mutant(core::Mutant::zeroed_in_sums_only);
     return zero ? gradient.read_zeroed(element(slice, row), t.cols, buffer)
                 : gradient.read(element(slice, row), t.cols, buffer);
   }

@@ -137,7 +137,9 @@ void apply(const Pass& x) {
     update_full_row(p, u, x.s.full_step, x.s.keep, tile.count);
     x.parameter.close(tile.start, tile.range, p);
     if (t.hyper.carried) {
-      const float* stored = x.parameter.read(tile.start, tile.count, space.parameter.data());
+      const float* stored = core::is_mutant(core::Mutant::carried_unrounded)
+                                ? p
+                                : x.parameter.read(tile.start, tile.count, space.parameter.data());
       x.parameter_sums[item] = tree_sum_squares(stored, tile.count);
     }
     encode_slot(x.slot(), x.arenas.state, tile.range, x.s.writes, v);

@@ -16,7 +16,7 @@ void Momentum::update(const SlotRange& range, const float* x, float* m) const {
     if (record != nullptr)
       copy_canonical(old, record + piece.slice * slot.matrix + piece.row * slot.row + piece.first, piece.count);
     encode_slot(slot, state, piece, scalars.writes, old);
-    read(piece, old);
+    if (!core::is_mutant(core::Mutant::momentum_unstored)) read(piece, old);
   }
 }
 

@@ -91,7 +91,8 @@ void project_tile(const TensorPlan& t, const Gradient& gradient, int64_t first, 
   for (int64_t k = 0; k < t.rank; ++k) {
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t at = t.reduces_columns ? (first + c) * t.rank + k : k * t.cols + first + c;
-      low[at] = core::canonical(core::low_rank_gradient(total[k * kChannels + c], unit));
+      low[at] = core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient,
+                                                core::low_rank_gradient(total[k * kChannels + c], unit)));
     }
   }
 }

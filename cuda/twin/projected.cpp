@@ -106,7 +106,9 @@ void normalize_factored(const Pass& x) {
   decode_slot(x.slot(SlotKind::low_rank_col), x.arenas.state, {0, 0, 0, n}, x.s.writes, col);
   x.workers.for_each(m, [&](int64_t i, Workspace& space) {
     square_row(x.low + i * n, space.square.data(), n);
-    row[i] = core::canonical(core::average(row[i], tree_sum(space.square.data(), n), float(n), x.s.weights));
+    row[i] = core::canonical(
+        core::perturbed(core::PerturbedStage::low_rank_row,
+                        core::average(row[i], tree_sum(space.square.data(), n), float(n), x.s.weights)));
   });
   average_columns(x.low, m, n, x.s.weights, x.workers, col);
   const auto inverse = float(core::inverse_root_mean(core::mean_row(tree_sum_double(row, m), int(m))));
@@ -131,10 +133,13 @@ double scale_channels(const Pass& x) {
   }
   if (t.hyper.scale_by_tensor) {
     const double update = core::tree_in_place(x.update_sums, t.channels);
-    x.scale[0] = core::canonical(float(core::channel_scale(update, core::tree_in_place(x.low_sums, t.channels))));
+    x.scale[0] = core::canonical(
+        core::perturbed(core::PerturbedStage::channel_scale,
+                        float(core::channel_scale(update, core::tree_in_place(x.low_sums, t.channels)))));
   } else {
     for (int64_t c = 0; c < t.channels; ++c)
-      x.scale[c] = core::canonical(float(core::channel_scale(x.update_sums[c], x.low_sums[c])));
+      x.scale[c] = core::canonical(core::perturbed(core::PerturbedStage::channel_scale,
+                                                   float(core::channel_scale(x.update_sums[c], x.low_sums[c]))));
   }
   const int64_t stride = t.hyper.scale_by_tensor ? 0 : 1;
   for (int64_t c = 0; c < t.channels; ++c)
@@ -144,7 +149,8 @@ double scale_channels(const Pass& x) {
 
 void apply(const Pass& x) {
   const TensorPlan& t = x.t;
-  const bool zero = t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0;
+  const bool zero =
+      t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0 && !core::is_mutant(core::Mutant::zeroed_in_sums_only);
   // e of every channel
   float* step = at<float>(x.arenas.scratch, t.channel_step);
   const int64_t stride = t.hyper.scale_by_tensor ? 0 : 1;
@@ -160,7 +166,9 @@ void apply(const Pass& x) {
       update_channels(p, g, step, x.s.keep, t.cols);
     x.parameter.close(start, {0, i, 0, t.cols}, p);
     if (t.hyper.carried) {
-      const float* stored = x.parameter.read(start, t.cols, space.parameter.data());
+      const float* stored = core::is_mutant(core::Mutant::carried_unrounded)
+                                ? p
+                                : x.parameter.read(start, t.cols, space.parameter.data());
       x.parameter_sums[i] = tree_sum_squares(stored, t.cols);
     }
   });

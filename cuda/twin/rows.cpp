@@ -40,7 +40,7 @@ void widen_all(const core::f16* x, float* y, int64_t n) {
 void narrow_all(const float* x, core::f16* y, int64_t n) {
   int64_t i = 0;
   const __m256 nan = _mm256_set1_ps(core::canonical_nan());  // narrows to the canonical float16 NaN
-  for (; i + kLanes <= n; i += kLanes) {
+  for (; i + kLanes <= n && !core::is_mutant(core::Mutant::float16_flushed); i += kLanes) {
     const __m256 v = _mm256_loadu_ps(x + i), stored = _mm256_blendv_ps(v, nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(stored, _MM_FROUND_TO_NEAREST_INT));
   }
@@ -182,10 +182,10 @@ void add_rows(float* __restrict c, const float* __restrict c_right, float* __res
 }
 
 void finish_columns(const float* __restrict c, const float* __restrict w, float rows,
-                    const core::Weights<float>& weights, float* __restrict col, double* __restrict q,
-                    float* __restrict scale, int64_t n) {
+                    const core::Weights<float>& weights, [[maybe_unused]] core::PerturbedStage stage,
+                    float* __restrict col, double* __restrict q, float* __restrict scale, int64_t n) {
   for (int64_t j = 0; j < n; ++j) {
-    col[j] = core::canonical(core::average(col[j], c[j], rows, weights));
+    col[j] = core::canonical(core::perturbed(stage, core::average(col[j], c[j], rows, weights)));
     q[j] = core::norm_term(w[j], col[j]);
     scale[j] = core::col_scale(col[j]);
   }
@@ -202,7 +202,8 @@ double tree_sum_squares(const float* x, int64_t n) {
 }
 
 void momentum_row(float* __restrict m, const float* __restrict x, float b1, float c1, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) m[i] = core::momentum(m[i], x[i], b1, c1);
+  for (int64_t i = 0; i < n; ++i)
+    m[i] = core::perturbed(core::PerturbedStage::momentum, core::momentum(m[i], x[i], b1, c1));
 }
 void clipped_update_row(const float* __restrict g, float a, const float* __restrict b, float* __restrict u, int64_t n) {
   for (int64_t j = 0; j < n; ++j) u[j] = core::clipped_update(g[j], a, b[j]);
@@ -216,14 +217,15 @@ void residual_row(const float* __restrict u, const float* __restrict m, float* _
 
 void update_row(float* __restrict p, const float* __restrict x, const float* __restrict b, float a, float keep,
                 int64_t n) {
-  for (int64_t j = 0; j < n; ++j) p[j] = core::canonical(core::apply(p[j], x[j], a, b[j], keep));
+  for (int64_t j = 0; j < n; ++j)
+    p[j] = core::canonical(core::perturbed(core::PerturbedStage::parameter, core::apply(p[j], x[j], a, b[j], keep)));
 }
 
 void precondition_row(float* __restrict v, const float* __restrict g, const core::Weights<float>& weights,
                       float* __restrict u, int64_t n) {
   const core::Weights<float> h = weights;
   for (int64_t i = 0; i < n; ++i) {
-    v[i] = core::full_average(v[i], g[i], h);
+    v[i] = core::perturbed(core::PerturbedStage::second_moment, core::full_average(v[i], g[i], h));
     u[i] = core::full_update(g[i], v[i]);
   }
 }
@@ -236,7 +238,7 @@ void normalize_row(float* __restrict v, const float* __restrict g, const core::W
                    float* __restrict x, int64_t n) {
   const core::Weights<float> h = weights;
   for (int64_t i = 0; i < n; ++i) {
-    v[i] = core::full_average(v[i], g[i], h);
+    v[i] = core::perturbed(core::PerturbedStage::low_rank_second_moment, core::full_average(v[i], g[i], h));
     x[i] = core::low_rank_update(x[i], v[i], eps);
   }
 }
@@ -248,11 +250,14 @@ void add_squares(const float* __restrict g, double* __restrict c, int64_t n) {
   for (int64_t j = 0; j < n; ++j) c[j] = c[j] + core::norm_square(g[j]);
 }
 void update_channels(float* __restrict p, const float* __restrict g, const float* __restrict e, float keep, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) p[j] = core::canonical(core::apply_channel(p[j], g[j], e[j], keep));
+  for (int64_t j = 0; j < n; ++j)
+    p[j] =
+        core::canonical(core::perturbed(core::PerturbedStage::parameter, core::apply_channel(p[j], g[j], e[j], keep)));
 }
 
 void update_full_row(float* __restrict p, const float* __restrict u, float step, float keep, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = core::canonical(core::apply_full(p[i], u[i], step, keep));
+  for (int64_t i = 0; i < n; ++i)
+    p[i] = core::canonical(core::perturbed(core::PerturbedStage::parameter, core::apply_full(p[i], u[i], step, keep)));
 }
 
 }  // namespace plumbline::twin

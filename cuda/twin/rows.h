@@ -34,8 +34,8 @@ void accumulate_row(const float* s, const float* x, float inverse, float* c, flo
 // x += y, both, column by column: one pair of T over strips
 void add_rows(float* c, const float* c_right, float* w, const float* w_right, int64_t n);
 // C_j, then q_j = w_j/C_j and b_j
-void finish_columns(const float* c, const float* w, float rows, const core::Weights<float>& weights, float* col,
-                    double* q, float* scale, int64_t n);
+void finish_columns(const float* c, const float* w, float rows, const core::Weights<float>& weights,
+                    core::PerturbedStage stage, float* col, double* q, float* scale, int64_t n);
 
 // T over n float32 values; over their doubles; over the doubles of their squares.
 float tree_sum(const float* x, int64_t n);

@@ -1,0 +1,102 @@
+// The command that asks whether the suite can fail.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "harness/command.h"
+#include "harness/error.h"
+#include "harness/mutants.h"
+#include "harness/study.h"
+#include "properties/kill_matrix.h"
+#include "properties/thresholds.h"
+
+namespace plumbline::properties {
+namespace {
+
+struct Options {
+  harness::StudyOptions study;
+  std::string subject;
+  bool every = false, matrix_alone = false;
+  std::vector<std::string> ids;
+};
+
+// The program beside this one that was linked with mutants takes over, with the same words.
+[[noreturn]] void hand_over() {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "plumbline-mutants";
+  std::vector<std::string> words;
+  {
+    std::FILE* file = std::fopen("/proc/self/cmdline", "rb");
+    std::string word;
+    for (int c = 0; file != nullptr && (c = std::fgetc(file)) != EOF;) {
+      if (c != 0) {
+        word += char(c);
+        continue;
+      }
+      words.push_back(word);
+      word.clear();
+    }
+    if (file != nullptr) std::fclose(file);
+  }
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(program.c_str(), arguments.data());
+  throw harness::InputError(
+      fmt::format("{}: not there; it is built as the target plumbline-mutants", program.string()));
+}
+
+void print_row(const MutantResult& r) {
+  if (r.killed()) {
+    const Kill& k = r.kills.front();
+    fmt::print("{:28} {:9} killed by {:20} {:24} {:6} cases {:9.1f} ms   default tolerances: {}\n", r.id, r.subject,
+               k.check, k.stage.substr(0, 24), k.cases, k.milliseconds, r.default_notices.empty() ? "pass" : "fail");
+  } else {
+    fmt::print("{:28} {:9} SURVIVES {} cases{}\n", r.id, r.subject, r.cases,
+               r.changes_output ? "" : ": changes no output");
+  }
+  std::fflush(stdout);
+}
+
+int run(const Options& o, const std::string& line) {
+  if (!harness::mutants_built()) hand_over();
+  // what the kernels alone have is run by the emulator
+  std::vector<std::string> subjects = {o.subject};
+  if (o.subject.empty()) subjects = {"host", "emulator"};
+  return harness::report_study(
+      "mutants", o.subject.empty() ? "host, emulator" : o.subject, line, o.study, [&](harness::Listener& report) {
+        std::vector<MutantResult> all;
+        for (const std::string& subject : subjects) {
+          MatrixOptions matrix;
+          matrix.seed = o.study.seed;
+          matrix.every_check = o.every;
+          matrix.ids = o.ids;
+          if (!o.study.quiet) matrix.done = print_row;
+          if (o.subject.empty() && subject == "emulator") matrix.kernels_alone = true;
+          for (MutantResult& r : run_mutants(subject, matrix)) all.push_back(std::move(r));
+        }
+        report.on_section(describe_mutants(all));
+        if (!o.ids.empty() || o.matrix_alone) return;
+        report.on_section(
+            describe_thresholds(measure_thresholds(*harness::make_subject(subjects.front()), o.study.seed)));
+      });
+}
+
+const harness::RegisterCommand kCommand(
+    {"mutants", "run the quick suite against deliberate faults: which check notices each", [](CLI::App& app) {
+       const auto o = std::make_shared<Options>();
+       app.add_option("ids", o->ids, "faults to run (default: all)");
+       app.add_option("--subject", o->subject,
+                      "host, emulator or cuda (default: host, and the emulator for what kernels alone have)");
+       app.add_option("--seed", o->study.seed, "of the draws")->capture_default_str();
+       app.add_flag("--every", o->every, "do not stop at the first check that notices a fault");
+       app.add_flag("--matrix-alone", o->matrix_alone, "without the detection thresholds");
+       harness::add_study_options(app, o->study);
+       return [o](const std::string& line) { return run(*o, line); };
+     }});
+
+}  // namespace
+}  // namespace plumbline::properties
