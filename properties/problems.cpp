@@ -101,7 +101,7 @@ std::vector<Problem> smaller(const Problem& problem) {
   return out;
 }
 
-rc::Gen<Problem> problems(Adjust adjust, int64_t largest) {
+rc::Gen<Problem> problems(const Adjust& adjust, int64_t largest) {
   const auto adjusted = [adjust](Problem p) {
     p.focus.clear();  // what a feature does is the property's matter here
     if (adjust) adjust(p);

@@ -17,7 +17,7 @@ namespace plumbline::properties {
 
 // Any problem with up to `largest` elements. `adjust` makes it one of the property's kind (and is applied again to
 // everything that shrinking tries); what validate() then refuses is not drawn.
-rc::Gen<harness::Problem> problems(std::function<void(harness::Problem&)> adjust = {}, int64_t largest = 1024);
+rc::Gen<harness::Problem> problems(const std::function<void(harness::Problem&)>& adjust = {}, int64_t largest = 1024);
 
 // Without momentum, confidence, limiter and projection.
 void plain_chain(harness::Problem& problem);

@@ -15,7 +15,7 @@ std::string script(std::string_view text) { return fmt::format("<script>//<![CDA
 
 }  // namespace
 
-std::string script_json(std::string json) {
+std::string script_json(std::string_view json) {
   std::string out;
   out.reserve(json.size() + json.size() / 16);
   for (const char c : json) {
@@ -55,7 +55,7 @@ void Page::figure(const std::string& id, const harness::Chart& chart, bool broad
 }
 
 void Page::data(std::string_view id, std::string_view json) {
-  data_ += fmt::format("<script type=\"application/json\" id=\"{}\">{}</script>\n", id, script_json(std::string(json)));
+  data_ += fmt::format("<script type=\"application/json\" id=\"{}\">{}</script>\n", id, script_json(json));
 }
 
 std::string Page::finish() && {

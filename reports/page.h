@@ -32,6 +32,6 @@ class Page {
 };
 
 // JSON text that may stand in a script element of a page that is XML too.
-std::string script_json(std::string json);
+std::string script_json(std::string_view json);
 
 }  // namespace plumbline::reports
