@@ -42,9 +42,11 @@ GuardedBuffer::GuardedBuffer(Memory& memory, size_t bytes) : memory_(memory), by
 GuardedBuffer::~GuardedBuffer() { memory_.deallocate(base_); }
 
 void GuardedBuffer::write(std::span<const std::byte> from) {
+  if (from.empty()) return;  // and perhaps at no address
   memory_.upload(data(), from.data(), std::min(from.size(), bytes_));
 }
 void GuardedBuffer::read(std::span<std::byte> to) const {
+  if (to.empty()) return;
   memory_.download(to.data(), data(), std::min(to.size(), bytes_));
 }
 
