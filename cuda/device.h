@@ -51,6 +51,30 @@ PLUMBLINE_DEVICE T shuffle_xor(T x, int distance) {
   return __shfl_xor_sync(0xffffffffu, x, distance);
 }
 
+// Over the lanes; every lane gets it.
+PLUMBLINE_DEVICE uint32_t warp_max(uint32_t x) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  return __reduce_max_sync(0xffffffffu, x);
+#else
+  for (int distance = 1; distance < kWarp; distance *= 2) x = max(x, shuffle_xor(x, distance));
+  return x;
+#endif
+}
+PLUMBLINE_DEVICE uint32_t warp_min(uint32_t x) { return ~warp_max(~x); }
+
+// 1/sqrt(x) and log2(x) of a normal x > 0 as the chip has them: relative error below 2^-22, of a logarithm between -1
+// and 1 an absolute one. No bit of a result may depend on theirs.
+PLUMBLINE_DEVICE float approximate_rsqrt(float x) {
+  float y;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+PLUMBLINE_DEVICE float approximate_log2(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // N bytes, N = 4, 8 or 16, aligned to N in memory.
 template <int N>
 struct alignas(N) Bits {

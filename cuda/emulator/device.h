@@ -1,5 +1,6 @@
 // The device operations of cuda/device.h, on the emulator. Included by that header only.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -42,6 +43,30 @@ T shuffle_xor(T x, int distance, Site site = Site::current()) {
   return shuffle(x, (emulator::position.thread % kWarp) ^ distance, site);
 }
 inline void warp_barrier(Site site = Site::current()) { emulator::warp_exchange(0, 0, site); }
+
+inline uint32_t warp_max(uint32_t x, Site site = Site::current()) {
+  for (int distance = 1; distance < kWarp; distance *= 2) {
+    const uint32_t other = shuffle_xor(x, distance, site);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+inline uint32_t warp_min(uint32_t x, Site site = Site::current()) { return ~warp_max(~x, site); }
+
+// As wrong as a chip may be, now above and now below.
+inline float off_by_little(double exact, double error) {
+  uint64_t bits = 0;
+  std::memcpy(&bits, &exact, sizeof bits);
+  return float(exact + (bits * 0x9e3779b97f4a7c15u >> 63 != 0 ? error : -error));
+}
+inline float approximate_rsqrt(float x) {
+  const double exact = 1.0 / std::sqrt(double(x));
+  return off_by_little(exact, 0x1p-23 * exact);
+}
+inline float approximate_log2(float x) {
+  const double exact = std::log2(double(x)), size = std::fabs(exact);
+  return off_by_little(exact, 0x1.cp-23 * (size < 1.0 ? 1.0 : size));
+}
 
 template <int N>
 struct alignas(N) Bits {

@@ -1,6 +1,6 @@
 // Launches of the full path.
 #pragma once
-#include "cuda/kernels/full.cuh"
+#include "cuda/kernels/full_passes.cuh"
 #include "cuda/kernels/run.h"
 
 namespace plumbline::PLUMBLINE_TARGET {

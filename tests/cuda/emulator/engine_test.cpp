@@ -405,6 +405,27 @@ TEST(EmulatorEngine, AgreesWhereABlockTakesManyTiles) {
   }
 }
 
+// Full second moments whose tiles are blocks of the codec, which take a shorter way.
+TEST(EmulatorEngine, AgreesWhereATileIsABlock) {
+  int turn = 0;
+  for (const Shape& shape : {Shape{5000}, Shape{2048}, Shape{3, 50, 90}, Shape{2, 64, 64}, Shape{7}}) {
+    for (const Nonfinite policy : kPolicies) {
+      for (const ParameterNorm norm : {ParameterNorm::fresh, ParameterNorm::carried}) {
+        Case c{shape, with(turn % 3 == 0 ? Storage::log_u8 : Storage::al8, 2048), kTypes[turn % 3],
+               kTypes[turn / 2 % 3]};
+        c.options.factored = false;
+        c.options.nonfinite = policy;
+        c.options.parameter_norm = norm;
+        c.options.parameter_rounding = turn % 4 == 1 ? Rounding::stochastic : Rounding::nearest;
+        c.regime = turn % 2 == 0 ? Regime::plain : Regime::wild;
+        c.steps = 3;
+        c.schedule = uint64_t(turn++);
+        expect_same(c);
+      }
+    }
+  }
+}
+
 // Slices of which only a part has its partial sums in scratch at a time.
 TEST(EmulatorEngine, AgreesInChunksOfSlices) {
   const TensorSpec spec{"w", {7, 20, 70}};
