@@ -12,6 +12,8 @@ namespace plumbline::emulated {
 
 class Runtime {
  public:
+  static constexpr size_t kParameterBytes = 4096;  // of a kernel, at most: fibers have small stacks
+
   // The schedule seed also picks the device: a small one without room for wide rows, or a large one.
   explicit Runtime(const OptimizerConfig& config)
       : seed_(config.schedule_seed),

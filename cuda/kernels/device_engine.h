@@ -30,16 +30,18 @@ load_scale(const float* scale, float* multiplier) {
 }
 
 // Pointers of a step of many tensors on their way to device memory: kernel arguments, so that a graph keeps them.
-inline constexpr int kPointersAtOnce = 248;
+inline constexpr int kPointersAtOnce = int((Runtime::kParameterBytes - 16) / sizeof(TensorPointers));
 struct PointerBatch {
   TensorPointers* to;
-  int32_t count;
+  int64_t count;
   TensorPointers pointers[kPointersAtOnce];
 };
-PLUMBLINE_KERNEL(256, 1)
+inline constexpr int kPointerThreads = 256;
+PLUMBLINE_KERNEL(kPointerThreads, 1)
 store_pointers(const PointerBatch batch) {
   begin_grid();
-  if (thread_index() < batch.count) batch.to[thread_index()] = batch.pointers[thread_index()];
+  const int i = block_index() * kPointerThreads + thread_index();
+  if (i < batch.count) batch.to[i] = batch.pointers[i];
 }
 
 class DeviceEngine final : public Engine {
@@ -77,10 +79,10 @@ class DeviceEngine final : public Engine {
       for (size_t first = 0; first < pointers.size(); first += kPointersAtOnce) {
         PointerBatch batch = {};
         batch.to = core::at<TensorPointers>(tables_.data(), pointers_at_) + first;
-        batch.count = int32_t(std::min<size_t>(kPointersAtOnce, pointers.size() - first));
+        batch.count = int64_t(std::min<size_t>(kPointersAtOnce, pointers.size() - first));
         std::copy_n(pointers.begin() + ptrdiff_t(first), batch.count, batch.pointers);
-        runtime_.launch_next("store_pointers", store_pointers, 1, int(core::ceil_div(batch.count, kWarp)) * kWarp, 0,
-                             stream, batch);
+        runtime_.launch_next("store_pointers", store_pointers, core::ceil_div(batch.count, kPointerThreads),
+                             kPointerThreads, 0, stream, batch);
       }
     }
     for (const Placed& placed : launches_) start(placed.launch, placed.items, pointers, stream);
@@ -192,7 +194,7 @@ class DeviceEngine final : public Engine {
       poison(t.parameter_sums, t.slices * t.flat_tiles, sizeof(double));
       return;
     }
-    poison(t.parameter_sums, t.hyper.carried ? 0 : t.slices * t.rows * t.panels, sizeof(double));
+    poison(t.parameter_sums, t.hyper.carried && !t.settles ? 0 : t.slices * t.rows * t.panels, sizeof(double));
     poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
     if (t.path == Path::projected) {
       const int64_t low = int64_t(t.low_rows) * t.low_cols;

@@ -189,7 +189,7 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
     k[i] = slice_coefficient(task, shared.scalars, view.confidence, of(view.mean_at)(i));
 }
 
-PLUMBLINE_KERNEL(kFinishThreads, 1)
+PLUMBLINE_KERNEL(kFinishThreads, 2)
 finish(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(FinishShared, shared);

@@ -14,6 +14,8 @@ MemoryResource& device_memory();
 
 class Runtime {
  public:
+  static constexpr size_t kParameterBytes = 32764;  // of a kernel, at most
+
   // Throws CudaError where the device is absent or too old.
   explicit Runtime(const OptimizerConfig& config);
 

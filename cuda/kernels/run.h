@@ -85,21 +85,10 @@ void add_projected(const Group& group, std::vector<KernelLaunch>& launches);
 // Full path.
 void add_full(const Group& group, std::vector<KernelLaunch>& launches);
 
-// All launches of a step of the group, in order.
-inline std::vector<KernelLaunch> step_launches(const Group& group) {
-  std::vector<KernelLaunch> launches;
+// Those of the factored path.
+inline void add_factored(const Group& group, std::vector<KernelLaunch>& launches) {
   const TensorPlan& plan = group.front();
   const core::Hyper& h = plan.hyper;
-  if (counts_first(plan)) add_count(group, launches);
-  if (plan.path == Path::full) {
-    add_full(group, launches);
-    return launches;
-  }
-  if (h.scale_parameter && !h.carried) add_parameter_norm(group, launches);
-  if (plan.path == Path::projected) {
-    add_projected(group, launches);
-    return launches;
-  }
   // Chunks are of different sizes from tensor to tensor, so those that have more than one are alone in their wave.
   for (int64_t first = 0; first < plan.slices; first += plan.chunk) {
     add_sweep(group, first, launches);
@@ -116,6 +105,22 @@ inline std::vector<KernelLaunch> step_launches(const Group& group) {
     if (h.limiter && !h.has_confidence) add_limit(group, launches);
   }
   add_apply(group, launches);
+}
+
+// All launches of a step of the group, in order.
+inline std::vector<KernelLaunch> step_launches(const Group& group) {
+  std::vector<KernelLaunch> launches;
+  const TensorPlan& plan = group.front();
+  if (counts_first(plan)) add_count(group, launches);
+  if (plan.path == Path::full) {
+    add_full(group, launches);
+    return launches;
+  }
+  if (plan.hyper.scale_parameter && !plan.hyper.carried) add_parameter_norm(group, launches);
+  plan.path == Path::factored ? add_factored(group, launches) : add_projected(group, launches);
+  bool settles = false;
+  for (const int i : group.tensors) settles = settles || group.plans[size_t(i)].settles;
+  if (settles) launches.push_back(settle_launch(group));
   return launches;
 }
 

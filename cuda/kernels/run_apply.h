@@ -26,7 +26,7 @@ void add_parameter_norm(const Group& group, std::vector<KernelLaunch>& launches)
 
 KernelLaunch settle_launch(const Group& group) {
   return launch_over(group, "settle_norm", settle_norm, kSettleThreads, 0, Average::moment, 0,
-                     [](const TensorPlan&, int) { return 1; });
+                     [](const TensorPlan& plan, int) { return plan.path == Path::full ? 0 : settle_blocks(plan); });
 }
 
 void add_limit(const Group& group, std::vector<KernelLaunch>& launches) {

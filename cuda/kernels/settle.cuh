@@ -26,6 +26,7 @@ inline constexpr int kSettleThreads = 512;
 struct SettleShared {
   TreeScratch tree;
   double level[48];
+  uint32_t arrived;
 };
 // T over panels, rows and slices; valid in thread 0.
 PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShared& shared) {
@@ -37,19 +38,35 @@ PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShare
   return thread_index() == 0 ? fold_levels(shared.level, plan.slices) : 0.0;
 }
 
-// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once, for a
-// reader of the state.
+// A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once: at the
+// end of a step where scratch has no room for so many panels, and for a reader of the state. A block takes a tile of
+// rows, the last one the tensor.
+PLUMBLINE_HD int64_t settle_blocks(const TensorPlan& plan) { return plan.slices * plan.row_tiles; }
 PLUMBLINE_KERNEL(kSettleThreads, 1)
 settle_norm(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(SettleShared, shared);
   const Task task = open_task(launch, plan_shared);
-  uint32_t* const pending = scratch_at<uint32_t>(task, task.plan.norm_pending);
+  const TensorPlan& plan = task.plan;
+  uint32_t* const pending = scratch_at<uint32_t>(task, plan.norm_pending);
   if (*pending == 0) return;
-  const double sum = tensor_sum(task, task.plan.parameter_sums, shared);
+  const int64_t slice = task.block / plan.row_tiles;
+  finish_norm(task, slice, task.block % plan.row_tiles, NormSource::carried, shared.tree);
+  uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + plan.slices;
+  if (!is_last_block(done, uint32_t(task.blocks), shared.arrived)) return;
+  const double* const tiles = scratch_at<double>(task, plan.row_tile_sums) + plan.slices * plan.row_tiles;
+  const int bits = core::tree_height(plan.row_tiles);
+  const double sum = block_tree_over<4>(
+      plan.slices << bits,
+      [&](int64_t i) {
+        const int64_t tile = i & ((int64_t(1) << bits) - 1);
+        return tile < plan.row_tiles ? load_fresh(tiles + (i >> bits) * plan.row_tiles + tile) : 0.0;
+      },
+      shared.tree);
   if (thread_index() != 0) return;
-  core::carry_norm(*core::at<core::TensorClock>(task.state, task.plan.clock), sum);
+  *done = 0;
   *pending = 0;
+  core::carry_norm(*core::at<core::TensorClock>(task.state, plan.clock), sum);
 }
 
 // The limiter's norm of momentum of the update, and the step that follows from it.

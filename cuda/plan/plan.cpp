@@ -17,7 +17,9 @@ constexpr int64_t kMaxExtent = int64_t(1) << 30, kMaxSize = int64_t(1) << 40;
 constexpr size_t kMaxTensors = size_t(1) << 28;    // 16 streams of random numbers each
 constexpr int64_t kWaveBytes = int64_t(40) << 20;  // work area that tensors of one wave share
 constexpr int64_t kChunkBytes = int64_t(4) << 20;  // partial sums of a batch that are in scratch at once
-constexpr int64_t kWaveSlices = 4096;              // a larger batch is a wave of its own
+constexpr int64_t kKeptNorms = int64_t(8)
+                               << 20;  // carried norms that may stay in parts until the next step adds them up
+constexpr int64_t kWaveSlices = 4096;  // a larger batch is a wave of its own
 
 int64_t align(int64_t bytes, int64_t to) { return core::ceil_div(bytes, to) * to; }
 
@@ -219,6 +221,10 @@ void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
   }
 }
 
+// Sums of p^2 in panels, where they are kept from a step to the next; their bytes.
+bool keeps_norm(const TensorPlan& t) { return t.path != Path::full && t.hyper.carried; }
+int64_t norm_bytes(const TensorPlan& t) { return t.slices * t.rows * t.panels * int64_t(sizeof(double)); }
+
 void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
   constexpr int64_t word = sizeof(float);
   t.scalars = scratch.take(sizeof(core::StepScalars));
@@ -229,8 +235,7 @@ void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
     t.row = scratch.take(t.slices * t.rows * word);
     t.col = scratch.take(t.slices * t.cols * word);
   }
-  if (t.path != Path::full && t.hyper.carried)
-    t.parameter_sums = scratch.take(t.slices * t.rows * t.panels * int64_t(sizeof(double)));
+  if (keeps_norm(t) && !t.settles) t.parameter_sums = scratch.take(norm_bytes(t));
   if (t.hyper.has_confidence) {
     t.confidence_row = scratch.take(t.slices * t.rows * word);
     t.confidence_col = scratch.take(t.slices * t.cols * word);
@@ -263,7 +268,7 @@ void lay_out_work(TensorPlan& t, Layout& work) {
     t.parameter_sums = work.take(t.slices * t.flat_tiles * dword);
     return;
   }
-  if (!t.hyper.carried) t.parameter_sums = work.take(t.slices * t.rows * t.panels * dword);
+  if (!keeps_norm(t) || t.settles) t.parameter_sums = work.take(norm_bytes(t));
   t.row_tile_sums = work.take(2 * t.slices * t.row_tiles * dword);
   if (t.path == Path::projected) {
     t.channel_sums = work.take(3 * t.channels * dword);
@@ -336,16 +341,20 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   Layout state(kStateAlignment), scratch(kStateAlignment);
   const int64_t lr = state.take(int64_t(groups.size() * sizeof(double)));
   plan.multiplier = state.take(sizeof(float));
+  int64_t norms = 0;
   for (const TensorSpec& spec : tensors) {
     check_spec(spec, groups.size());
-    const GroupOptions& options = groups[size_t(spec.group)];
-    TensorPlan t = describe(spec, options, uint32_t(plan.tensors.size()));
-    t.multiplier = plan.multiplier;
-    t.lr = lr + spec.group * int64_t(sizeof(double));
-    lay_out_state(t, options, state);
-    lay_out_lasting(t, record_second_moment, scratch);
-    plan.tensors.push_back(t);
+    plan.tensors.push_back(describe(spec, groups[size_t(spec.group)], uint32_t(plan.tensors.size())));
     plan.names.push_back(spec.name);
+    if (keeps_norm(plan.tensors.back())) norms += norm_bytes(plan.tensors.back());
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    TensorPlan& t = plan.tensors[i];
+    t.settles = keeps_norm(t) && norms > kKeptNorms;
+    t.multiplier = plan.multiplier;
+    t.lr = lr + tensors[i].group * int64_t(sizeof(double));
+    lay_out_state(t, groups[size_t(tensors[i].group)], state);
+    lay_out_lasting(t, record_second_moment, scratch);
   }
   // Work areas: a wave takes tensors of one kind while they fit beside each other, and every wave starts at the same
   // place.

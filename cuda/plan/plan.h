@@ -89,6 +89,7 @@ struct TensorPlan {
   int64_t channel_scale = 0;                       // projected: float32 s (channels), or one by tensor
   int64_t nonfinite_count = 0;  // devices: uint64, counted while the gradient is swept; 0 between steps
   int64_t norm_pending = 0;     // devices: uint32, a carried norm is still in parameter_sums and not in the clock
+  bool settles = false;         // devices: such a norm goes into the clock at the end of its step
   int64_t done = 0;             // uint32 (slices + 1): tiles finished per slice, slices finished; 0 between steps
   // only where they are recorded, else -1: float32, as this step formed them before they became codes
   int64_t second_moment = -1;           // V (size)
@@ -98,7 +99,7 @@ struct TensorPlan {
 
   // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
   int64_t parameter_sums = 0;  // double: factored, projected: sum_j p^2 (slices x rows; devices: x panels); full: per
-                               // tile (slices x flat_tiles). Lasts like the above where such a norm is carried.
+                               // tile (slices x flat_tiles). Lasts like the above where a carried norm stays in it.
   int64_t slice_sums = 0;  // double (kSliceSums x slices): mean(R); sum u^2; sum p^2; mean(SR); sum M^2 or of M/sqrt(S)
   int64_t slice_step = 0;  // float32 (slices): k of each slice
   // factored
