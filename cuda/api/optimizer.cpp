@@ -164,6 +164,9 @@ std::vector<float> Optimizer::export_decoded(int tensor, std::string_view slot, 
 void Optimizer::import_decoded(int tensor, const DecodedState& state, Stream stream) {
   impl_->import_decoded(tensor, state, stream);
 }
+void Optimizer::check_decoded(int tensor, const DecodedState& state) const {
+  static_cast<void>(impl_->check_decoded(tensor, state));
+}
 std::vector<RawSlot> Optimizer::export_raw(int tensor, Stream stream) const {
   return impl_->export_raw(tensor, stream);
 }

@@ -81,6 +81,8 @@ class Optimizer {
   // is one more write of the tensor's slots. A carried parameter norm is formed anew by the next step. Throws
   // OptionError for slots that are missing, unknown or of another size, and for negative averages.
   void import_decoded(int tensor, const DecodedState& state, Stream stream = nullptr);
+  // Throws what import_decoded would, and changes nothing.
+  void check_decoded(int tensor, const DecodedState& state) const;
 
   std::vector<RawSlot> export_raw(int tensor, Stream stream = nullptr) const;
   RawSlot export_raw(int tensor, std::string_view slot, Stream stream = nullptr) const;

@@ -3,6 +3,8 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <array>
+
 #include "cuda/api/optimizer.h"
 #include "cuda/api/pointers.h"
 #include "cuda/plan/engine.h"
@@ -68,6 +70,8 @@ class Optimizer::Impl {
   void import_raw(int index, int64_t steps_taken, const std::vector<RawSlot>& slots, Stream stream);
   DecodedState export_decoded(int index, Stream stream) const;
   std::vector<float> export_decoded(int index, std::string_view name, Stream stream) const;
+  // The slots given, by kind; null where the tensor has none.
+  std::array<const DecodedSlot*, kSlots> check_decoded(int index, const DecodedState& state) const;
   void import_decoded(int index, const DecodedState& state, Stream stream);
   void set_precision(const Precision& precision, Stream stream, int group);
 

@@ -258,18 +258,18 @@ std::vector<float> Optimizer::Impl::export_decoded(int index, std::string_view n
   reject(index, fmt::format("slot '{}': unknown, expected one of {}", name, known));
 }
 
-void Optimizer::Impl::import_decoded(int index, const DecodedState& state, Stream stream) {
+std::array<const DecodedSlot*, kSlots> Optimizer::Impl::check_decoded(int index, const DecodedState& state) const {
   const TensorPlan& t = tensor(index);
   if (!(state.steps_taken >= 0 && state.steps_taken < kLastStep))
     reject(index, fmt::format("steps taken: {}, expected 0 to {}", state.steps_taken, kLastStep - 1));
   if (t.hyper.limiter && !is_stored_norm(state.previous_norm))
     reject(index, fmt::format("previous norm: {}, expected >= 0", state.previous_norm));
-  const DecodedSlot* given[kSlots] = {};
+  std::array<const DecodedSlot*, kSlots> given = {};
   for (const DecodedSlot& slot : state.slots) {
     const int kind = find_kind(slot.name);
     if (kind < 0 || t.slot[kind].count == 0)
       reject(index, fmt::format("slot '{}': the tensor has none of this name", slot.name));
-    if (given[kind] != nullptr) reject(index, fmt::format("slot '{}' is given twice", slot.name));
+    if (given[size_t(kind)] != nullptr) reject(index, fmt::format("slot '{}' is given twice", slot.name));
     if (int64_t(slot.values.size()) != t.slot[kind].count)
       reject(index,
              fmt::format("slot '{}': {} values, expected {}", slot.name, slot.values.size(), t.slot[kind].count));
@@ -277,16 +277,22 @@ void Optimizer::Impl::import_decoded(int index, const DecodedState& state, Strea
     const auto bad = std::find_if(slot.values.begin(), slot.values.end(), negative);
     if (bad != slot.values.end())
       reject(index, fmt::format("slot '{}': value {}: {}, expected >= 0", slot.name, bad - slot.values.begin(), *bad));
-    given[kind] = &slot;
+    given[size_t(kind)] = &slot;
   }
   for (int kind = 0; kind < kSlots; ++kind) {
-    if (t.slot[kind].count != 0 && given[kind] == nullptr)
+    if (t.slot[kind].count != 0 && given[size_t(kind)] == nullptr)
       reject(index, fmt::format("slot '{}' is missing", slot_name(SlotKind(kind))));
   }
+  return given;
+}
+
+void Optimizer::Impl::import_decoded(int index, const DecodedState& state, Stream stream) {
+  const auto given = check_decoded(index, state);
+  const TensorPlan& t = tensor(index);
   core::TensorClock clock = held_->clock(t, stream);
   for (int kind = 0; kind < kSlots; ++kind) {
-    if (given[kind] == nullptr) continue;
-    std::vector<float> values = given[kind]->values;
+    if (given[size_t(kind)] == nullptr) continue;
+    std::vector<float> values = given[size_t(kind)]->values;
     // averages have no zero but +0
     if (!is_momentum(kind))
       std::transform(values.begin(), values.end(), values.begin(), [](float x) { return x + 0.0f; });

@@ -195,7 +195,7 @@ TEST(State, DecodedStateThatDoesNotFitIsNamedAndChangesNothing) {
 // Changes one byte or scale of a good state and expects that import names it.
 struct Damage {
   const char* slot;
-  std::initializer_list<std::pair<const char*, const char*>> options;
+  OptionList options;
   void (*change)(RawSlot&);
   const char* what;
 };

@@ -29,6 +29,7 @@ class Values {
     }
   }
   void* data() { return units_.data(); }
+  const void* data() const { return units_.data(); }
   std::span<std::byte> span() { return {reinterpret_cast<std::byte*>(units_.data()), units_.size() * sizeof(Unit)}; }
   bool operator==(const Values& other) const {
     return units_.size() == other.units_.size() &&
@@ -92,7 +93,8 @@ inline bool same_training(const Training& a, const Training& b) {
 }
 
 // Options by name over the library's, every tensor quantized.
-inline GroupOptions options_of(std::initializer_list<std::pair<const char*, const char*>> options) {
+using OptionList = std::vector<std::pair<const char*, const char*>>;
+inline GroupOptions options_of(const OptionList& options) {
   GroupOptions out;
   out.min_quantized_size = 0;
   for (const auto& [name, value] : options) set_option(out, name, value);
