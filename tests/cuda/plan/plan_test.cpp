@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda/core/codec.h"
+
 namespace plumbline {
 namespace {
 
@@ -133,6 +135,57 @@ TEST(Plan, AreasAreDisjointAndInsideTheArenas) {
     expect_disjoint(areas, plan.scratch_bytes);
   }
   EXPECT_EQ(covered, int(plan.tensors.size()));
+}
+
+// More elements than 32 bits count: what follows from a shape follows from it here, too.
+TEST(Plan, CountsTensorsPastTwoToThe31Elements) {
+  GroupOptions came, full, projected;
+  came.beta1 = 0.9;
+  came.beta3 = 0.99;
+  came.momentum_of = MomentumOf::update;
+  full.factored = false;
+  full.storage = Storage::al16;
+  projected.projection_rank = 4096;
+  projected.beta1 = 0.9;
+  const GroupOptions groups[] = {came, full, projected};
+  const int64_t big = int64_t(1) << 20, vector = (int64_t(1) << 32) + 12345;
+  std::vector<TensorSpec> tensors = {spec({65600, 32801}), spec({70000, 160, 193}), spec({3, 240'000'011}),
+                                     spec({vector}),       spec({big, big}),        spec({5, big, 1000}),
+                                     spec({big, big})};
+  tensors[4].group = tensors[5].group = 1;
+  tensors[6].group = 2;
+  const Plan plan = make_plan(tensors, groups, false);
+  const auto slot = [&](int i, SlotKind kind) -> const SlotPlan& { return plan.tensors[size_t(i)].slot[int(kind)]; };
+  struct Expected {
+    int tensor;
+    SlotKind kind;
+    int64_t count, bytes, blocks;  // bytes of values; blocks of scales in all slices
+  };
+  for (const Expected& e : {Expected{0, SlotKind::momentum, 65600LL * 32801, 65600LL * 16401, 65600LL * 257},
+                            {0, SlotKind::row, 65600, 65600, 33},
+                            {1, SlotKind::momentum, 70000LL * 160 * 193, 70000LL * 160 * 97, 70000LL * 160 * 2},
+                            {1, SlotKind::confidence_col, 70000LL * 193, 70000LL * 193, 70000},
+                            {2, SlotKind::momentum, 3LL * 240'000'011, 3LL * 120'000'006, 3LL * 1'875'001},
+                            {3, SlotKind::second_moment, vector, vector, vector / 2048 + 1},
+                            {4, SlotKind::second_moment, big * big, 2 * big * big, big * big / 2048},
+                            {5, SlotKind::second_moment, 5000 * big, 10000 * big, 5 * (1000 * big / 2048)},
+                            {6, SlotKind::low_rank_momentum, 4096 * big, 2048 * big, 32 * big},
+                            {6, SlotKind::low_rank_second_moment, 4096 * big, 4096 * big, 2 * big}}) {
+    const SlotPlan& s = slot(e.tensor, e.kind);
+    const int64_t slices = plan.tensors[size_t(e.tensor)].slices;
+    EXPECT_EQ(s.count, e.count) << e.tensor << slot_name(e.kind);
+    EXPECT_EQ(slices * s.rows() * s.row_bytes, e.bytes) << e.tensor << slot_name(e.kind);
+    EXPECT_EQ(slices * s.blocks, e.blocks) << e.tensor << slot_name(e.kind);
+  }
+  std::vector<Area> areas;
+  for (const TensorPlan& t : plan.tensors) {
+    for (const SlotPlan& s : t.slot) {
+      if (s.count == 0) continue;
+      areas.push_back({s.values, t.slices * s.rows() * s.row_bytes});
+      areas.push_back({s.scales, t.slices * s.blocks * core::scale_words(s.storage) * 4});
+    }
+  }
+  expect_disjoint(areas, plan.state_bytes);
 }
 
 TEST(Plan, ScratchOfALargeMatrixStaysBelowFiveMegabytes) {

@@ -1,0 +1,95 @@
+// The example as a person starts it: it learns, and a run in two parts ends with the bytes of the run in one.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "cuda/api/optimizer.h"
+#include "cuda/api/presets.h"
+
+namespace plumbline {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::string text(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class Train : public testing::Test {
+ protected:
+  fs::path folder_ = fs::path(testing::TempDir()) /
+                     (std::string("plumbline-train-") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  void SetUp() override {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // What it prints, to either stream; its exit code has to be this one.
+  std::string run(const std::string& arguments, int code = 0) const {
+    const std::string command = "cd '" + folder_.string() +
+                                "' && '" PLUMBLINE_TRAIN "' --data '" PLUMBLINE_DIGITS "' " + arguments +
+                                " >out 2>&1 </dev/null";
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, code) << arguments << "\n" << text(folder_ / "out");
+    return text(folder_ / "out");
+  }
+  void expect_resumed_run_to_end_alike(const std::string& options) const {
+    run("--epochs 4 --checkpoint whole " + options);
+    run("--epochs 1 --checkpoint parts " + options);
+    run("--epochs 3 --checkpoint parts " + options);
+    EXPECT_THAT(run("--epochs 4 --checkpoint parts " + options), HasSubstr("goes on after epoch 3"));
+    EXPECT_TRUE(text(folder_ / "whole") == text(folder_ / "parts")) << options;
+    run("--epochs 3 --checkpoint shorter " + options);
+    EXPECT_FALSE(text(folder_ / "whole") == text(folder_ / "shorter")) << options;  // or equality would say nothing
+    for (const char* name : {"whole", "parts", "shorter"}) fs::remove(folder_ / name);
+  }
+};
+
+TEST_F(Train, ResumedEndsWithTheBytesOfTheUninterruptedRun) { expect_resumed_run_to_end_alike(""); }
+
+TEST_F(Train, OnAGpuEndsWithTheBytesOfTheHosts) {
+  if (const std::string why = backend_unavailable(Backend::cuda); !why.empty()) GTEST_SKIP() << why;
+  for (const std::string_view preset : presets::names()) {
+    const std::string options = "--preset " + std::string(preset);
+    expect_resumed_run_to_end_alike("--device cuda " + options);
+    run("--epochs 2 --checkpoint host " + options);
+    run("--epochs 2 --checkpoint gpu --device cuda " + options);
+    EXPECT_TRUE(text(folder_ / "host") == text(folder_ / "gpu")) << preset;
+    fs::remove(folder_ / "host");
+    fs::remove(folder_ / "gpu");
+  }
+}
+
+TEST_F(Train, LearnsTheDigitsItHasNotSeen) {
+  const std::string out = run("--epochs 10");
+  double loss = 0, right = 0;
+  const size_t at = out.find("epoch 10  ");
+  ASSERT_NE(at, std::string::npos) << out;
+  ASSERT_EQ(std::sscanf(out.c_str() + at, "epoch 10  loss %lf  held out %lf %% right", &loss, &right), 2) << out;
+  EXPECT_LT(loss, 0.2) << out;
+  EXPECT_GT(right, 85) << out;
+}
+
+TEST_F(Train, SaysWhatItCannotTake) {
+  EXPECT_THAT(run("--preset sgd", 1), HasSubstr("train: preset 'sgd': unknown, expected one of adafactor, came"));
+  EXPECT_THAT(run("--lr -1", 1), HasSubstr("option lr: '-1', expected [0, 1e6]"));
+  std::ofstream(folder_ / "note") << "this is no checkpoint, only a few words";
+  EXPECT_THAT(run("--checkpoint note", 1), HasSubstr("train: note: "));
+  run("--epochs 1 --checkpoint run");
+  EXPECT_THAT(run("--epochs 2 --checkpoint run --preset came", 1), HasSubstr("expected"));
+  const std::string why = backend_unavailable(Backend::cuda);
+  if (!why.empty()) {
+    EXPECT_THAT(run("--device cuda", 1), HasSubstr("train: " + why));
+  }
+}
+
+}  // namespace
+}  // namespace plumbline
