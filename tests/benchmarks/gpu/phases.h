@@ -31,6 +31,8 @@ class Phases {
 void fill_random(void* memory, size_t bytes, Type type, uint32_t seed);
 // Reads `bytes` (a multiple of 16) and writes next to nothing.
 void read_all(const void* memory, size_t bytes, int multiprocessors, uint32_t* sink, cudaStream_t stream);
+// Launches a kernel named step_marker that does nothing: a border in a profiler's list of kernels.
+void mark_step(cudaStream_t stream);
 // Copies `bytes` (a multiple of 16) by a kernel.
 void copy_all(void* to, const void* from, size_t bytes, int multiprocessors, cudaStream_t stream);
 
