@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times one step of ours and of other optimizers, in turn, on one GPU.
 
-    compare.py --bench build/release/tests/benchmarks/gpu/step_bench --out compare.json --markdown compare.md
+    compare.py --bench build/release/step_bench --out compare.json --markdown compare.md
 
 Ours runs in step_bench (see serve.h), the others in this process; both stay on the GPU. In every round each one takes its turn, A B C A B C ...,
 over tensors in rotating copies of at least four times the L2 cache, each copy with its own optimizer state. Two times are taken:
@@ -286,13 +286,16 @@ def driver_version():
 
 
 def measure(options):
-    import torch
     started = time.monotonic()
+    bench = Bench(options.bench)
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(str(error)) from error
     device = Device(torch, options.device)
     if device.gpu and not torch.cuda.is_available():
         raise InputError("no CUDA device")
     torch.manual_seed(options.seed)
-    bench = Bench(options.bench)
     rivals = Rivals(torch, options.extension)
     rounds, samples = (3, 10) if options.quick else (5, 6)
     report = {"date": datetime.date.today().isoformat(), "commit": options.commit, "seed": options.seed, "rounds": rounds,
