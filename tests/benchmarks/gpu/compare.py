@@ -4,11 +4,12 @@
     compare.py --bench build/release/step_bench --out compare.json --markdown compare.md
 
 Ours runs in step_bench (see serve.h), the others in this process; both stay on the GPU. In every round each one takes its turn, A B C A B C ...,
-over tensors in rotating copies of at least four times the L2 cache, each copy with its own optimizer state. Two times are taken:
+over tensors in rotating copies of at least four times the L2 cache, each copy with its own optimizer state. Three times are taken:
 
-device  ours: a replay of a CUDA graph, by events. Others: the sum of their kernels, copies and fills, from the profiler; gaps between
-        kernels, which a host too slow to launch them leaves, do not count.
-host    from the first call to the end of the last kernel, by the host's clock, steps enqueued one by one.
+device  ours: a replay of a CUDA graph, by events, gaps included. Others: the sum of their kernels, copies and fills, from the profiler;
+        gaps between kernels, which a host too slow to launch them leaves, do not count.
+event   between CUDA events around one step, the device idle before: what a step costs a training loop that waits for it.
+host    from the first of several calls to the end of the last kernel, by the host's clock.
 
 A ratio is that of one round; the table gives the median of rounds and their range. Where gradients have another type than parameters,
 which the others do not take, their step includes the conversion. --ncu counts the DRAM bytes of our steps, too.
@@ -91,33 +92,68 @@ class Device:
         if self.gpu:
             self.torch.cuda.empty_cache()
 
-    def busy(self, calls):
-        """Microseconds that the device works on each call."""
+    def event_time(self, call):
+        """Microseconds of a call on an idle device."""
         if not self.gpu:
-            times = []
-            for call in calls:
-                start = time.perf_counter()
-                call()
-                times.append((time.perf_counter() - start) * 1e6)
-            return times
-        from torch.profiler import ProfilerActivity, profile
-        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-            for call in calls:
-                self.torch.cuda._sleep(1)  # a border, by its name, in the one stream that all use
-                call()
-            self.wait()
-        events = [event for event in profiler.profiler.kineto_results.events()
-                  if event.device_type() == self.torch.autograd.DeviceType.CUDA and not event.is_user_annotation()]
+            start = time.perf_counter()
+            call()
+            return (time.perf_counter() - start) * 1e6
+        start, stop = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        stop.record()
+        stop.synchronize()
+        return start.elapsed_time(stop) * 1e3
+
+
+class Busy:
+    """How long the device works on calls, in a `with` block; a session of the profiler costs too much for one a call."""
+
+    def __init__(self, device):
+        self.device, self.labels, self.times = device, [], {}
+
+    def __enter__(self):
+        if self.device.gpu:
+            from torch.profiler import ProfilerActivity, profile
+            self.profiler = profile(activities=[ProfilerActivity.CUDA])
+            self.profiler.__enter__()
+        return self
+
+    def run(self, label, call):
+        """Adds a sample to times[label]."""
+        if not self.device.gpu:
+            self.times.setdefault(label, []).append(self.device.event_time(call))
+            return
+        self._border(label)
+        call()
+        self._border(None)  # what follows is nobody's
+
+    def __exit__(self, kind, error, trace):
+        if not self.device.gpu:
+            return
+        self.device.wait()
+        self.profiler.__exit__(kind, error, trace)
+        if kind is not None:
+            return
+        kinds = self.device.torch.autograd.DeviceType
+        events = [event for event in self.profiler.profiler.kineto_results.events()
+                  if event.device_type() == kinds.CUDA and not event.is_user_annotation()]
         events.sort(key=lambda event: event.start_ns())
-        times = []
+        sums = []
         for event in events:
             if "spin_kernel" in event.name():
-                times.append(0.0)
-            elif times:
-                times[-1] += event.duration_ns() * 1e-3
-        if len(times) != len(calls):
-            raise RuntimeError(f"the profiler shows {len(times)} borders of {len(calls)}")
-        return times
+                sums.append(0.0)
+            elif sums:
+                sums[-1] += event.duration_ns() * 1e-3
+        if len(sums) != len(self.labels):
+            raise RuntimeError(f"the profiler shows {len(sums)} borders of {len(self.labels)}")
+        for label, microseconds in zip(self.labels, sums):
+            if label is not None:
+                self.times.setdefault(label, []).append(microseconds)
+
+    def _border(self, label):
+        self.labels.append(label)
+        self.device.torch.cuda._sleep(1)  # a kernel known by its name, in the one stream that all use
 
 
 class Tensors:
@@ -171,6 +207,9 @@ class Rival:
     def convert(self, to, gradients):
         self.tensors.convert(to, gradients)
 
+    def event_times(self, samples):
+        return [self.device.event_time(self.step) for _ in range(samples)]
+
     def host_times(self, samples):
         steps = max(1, min(8, int(SAMPLE_SECONDS / self.seconds)))
         times = []
@@ -183,83 +222,107 @@ class Rival:
         return times
 
 
-def run_case(bench, rivals, device, case, rounds, samples):
+class Case:
     """One row of the report: every subject's samples, round by round."""
-    shape, parameter, gradient, ours, names = case
-    row = {"shape": shape, "parameter": parameter, "gradient": gradient, "subjects": {}}
-    subjects = row["subjects"]
-    tensors = Tensors(device, shape, parameter, gradient)
-    heavy = tensors.bytes > HEAVY
-    opened, made = {}, {}
 
-    def enter(name):
+    def __init__(self, bench, rivals, device, case):
+        self.bench, self.rivals, self.device = bench, rivals, device
+        self.shape, self.parameter, self.gradient, self.ours, self.others = case
+        self.tensors = Tensors(device, self.shape, self.parameter, self.gradient)
+        self.heavy = self.tensors.bytes > HEAVY
+        self.opened, self.made, self.subjects = {}, {}, {}
+
+    def enter(self, name):
         """Takes memory and warms up. False: the subject cannot run."""
-        subject = subjects.setdefault(name, {"device_us": [], "host_us": []})
+        subject = self.subjects.setdefault(name, {"device_us": [], "event_us": [], "host_us": []})
         try:
-            if name in ours:
-                what = bench.ask("open", shape, parameter, gradient, name)
-                opened[name] = what.pop("id")
+            if name in self.ours:
+                what = self.bench.ask("open", self.shape, self.parameter, self.gradient, name)
+                self.opened[name] = what.pop("id")
                 subject["step"] = what
             else:
-                made[name] = Rival(rivals, device, tensors, name, ours[0])
-        except (Unavailable, device.torch.OutOfMemoryError) as error:
-            subject["error"] = str(error) if isinstance(error, Unavailable) else "out of memory"
+                self.made[name] = Rival(self.rivals, self.device, self.tensors, name, self.ours[0])
+        except Unavailable as error:
+            subject["error"] = str(error)
+        except self.device.torch.OutOfMemoryError:
+            subject["error"] = "out of memory"
         except Exception as error:  # a rival's own: it is reported, and the others go on
-            if name in ours:
+            if name in self.ours:
                 raise
             subject["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if "error" in subject:
+            self.device.empty()
         return "error" not in subject
 
-    def leave(name):
-        if name in opened:
-            bench.ask("close", opened.pop(name))
-        if made.pop(name, None) is not None:
-            device.empty()
+    def leave(self, name):
+        if name in self.opened:
+            self.bench.ask("close", self.opened.pop(name))
+        if self.made.pop(name, None) is not None:
+            self.device.empty()
 
-    def turn(name, count):
-        """(device, host) samples of one turn."""
-        if name in opened:
-            times = bench.ask("time", opened[name], count)
-            return times["device_us"], times["host_us"]
-        rival = made[name]
-        return device.busy([rival.step] * count), rival.host_times(count)
+    def turn(self, name, number, samples, busy):
+        """One subject's turn of round `number`: with `busy`, an open profiler, device times, else the others."""
+        subject = self.subjects[name]
+        if name in self.opened:
+            for kind in ("device",) if busy else ("event", "host"):
+                subject[f"{kind}_us"].append(self.bench.ask("time", self.opened[name], kind, samples)["us"])
+            return
+        rival = self.made[name]
+        if rival.seconds > 0.02:  # tens of thousands of launches: a few say it
+            samples = 2 if rival.seconds < 0.1 else 1
+            if number >= 2:
+                return
+        if busy:
+            for _ in range(samples):
+                busy.run((name, number), rival.step)
+        else:
+            subject["event_us"].append(rival.event_times(samples))
+            subject["host_us"].append(rival.host_times(samples))
 
-    try:
-        order = [name for name in (*ours, *names) if heavy or enter(name)]
-        for _ in range(rounds):
-            for name in order:
-                if "error" in subjects.get(name, {}) or (heavy and not enter(name)):
+    def rounds(self, count, samples, busy):
+        for number in range(count):
+            for name in (*self.ours, *self.others):
+                if "error" in self.subjects.get(name, {}) or (name not in self.opened and name not in self.made and not self.enter(name)):
                     continue
-                slow = made[name].seconds if name in made else 0.0
-                count = samples if slow < 0.02 else max(2, min(samples, int(0.15 / slow)))
                 try:
-                    device_us, host_us = turn(name, count)
-                    subjects[name]["device_us"].append(device_us)
-                    subjects[name]["host_us"].append(host_us)
-                except device.torch.OutOfMemoryError:
-                    subjects[name]["error"] = "out of memory"
-                if heavy:
-                    leave(name)
-    finally:
-        for name in list(opened) + list(made):
-            leave(name)
-        del tensors
-        device.empty()
-    return row
+                    self.turn(name, number, samples, busy)
+                except self.device.torch.OutOfMemoryError:
+                    self.subjects[name]["error"] = "out of memory"
+                if self.heavy or "error" in self.subjects[name]:
+                    self.leave(name)
+
+    def run(self, rounds, samples):
+        try:
+            self.rounds(rounds, samples, None)
+            with Busy(self.device) as busy:
+                self.rounds(rounds, samples, busy)
+            for (name, _), times in sorted(busy.times.items()):
+                self.subjects[name]["device_us"].append(times)
+        finally:
+            for name in list(self.opened) + list(self.made):
+                self.leave(name)
+            self.tensors = None
+            self.device.empty()
+        return {"shape": self.shape, "parameter": self.parameter, "gradient": self.gradient, "subjects": self.subjects}
 
 
 def cases(quick, wanted):
     """(shape, parameter, gradient, ours, rivals), most wanted first; of the shapes `wanted` alone where there are any."""
-    plain = [shape for shape in wanted if shape != LLAMA] if wanted else QUICK_SHAPES if quick else SHAPES
-    matrices = [shape for shape in plain if "x" in shape and "*" not in shape]
-    with_variants = matrices if wanted else ("4096x4096",) if quick else ("4096x4096", "4096x11008")
-    every = [(shape, *types, ("carried", "fresh"), PLAIN) for types in (TYPES[:2] if quick else TYPES) for shape in plain]
-    every += [(shape, *types, (variant,), ("adafactor8bit",)) for shape in with_variants for types in TYPES[:2]
-              for variant in (QUICK_VARIANTS if quick else VARIANTS)]
-    every.sort(key=lambda case: (case[0] != plain[0], case[1] != case[2]) if plain else 0)
-    if not wanted or LLAMA in wanted:
-        every.append((LLAMA, "bf16", "bf16", ("carried",), PLAIN))
-    return every
+    def plain(shapes, all_types):
+        return [(shape, *types, ("carried", "fresh"), PLAIN) for types in all_types for shape in shapes]
+
+    def variants(shape, names):
+        return [(shape, *types, (name,), ("adafactor8bit",)) for types in TYPES[:2] for name in names]
+
+    large = [shape for shape in QUICK_SHAPES if "*" not in shape]
+    every = plain(large, TYPES[:2]) + variants(large[0], QUICK_VARIANTS) + plain(["1000*4096"], TYPES[:1])
+    every.append((LLAMA, "bf16", "bf16", ("carried",), PLAIN))
+    if not quick:
+        every += plain([shape for shape in SHAPES if shape not in QUICK_SHAPES], TYPES[:2])
+        every += variants(large[0], [name for name in VARIANTS if name not in QUICK_VARIANTS]) + plain(large, TYPES[2:])
+        every += variants(large[1], QUICK_VARIANTS) + plain(["1000*4096"], TYPES[1:2])
+    known = {case[0] for case in every}
+    return [case for case in every if not wanted or case[0] in wanted] + plain([s for s in wanted or () if s not in known], TYPES)
 
 
 def count_bytes(ncu, bench, jobs):
@@ -297,7 +360,7 @@ def measure(options):
         raise InputError("no CUDA device")
     torch.manual_seed(options.seed)
     rivals = Rivals(torch, options.extension)
-    rounds, samples = (3, 10) if options.quick else (5, 6)
+    rounds, samples = (3, 10) if options.quick else (4, 8)
     report = {"date": datetime.date.today().isoformat(), "commit": options.commit, "seed": options.seed, "rounds": rounds,
               "quick": options.quick, "device": device.name, "driver": driver_version() if device.gpu else None,
               "cuda": torch.version.cuda, "versions": rivals.versions(), "machine": [bench.ask("machine", 15)], "cases": []}
@@ -306,7 +369,7 @@ def measure(options):
         if passed > options.seconds:
             report.setdefault("left_out", []).append(" ".join((*case[:3], *case[3])))
             continue
-        row = run_case(bench, rivals, device, case, rounds, samples)
+        row = Case(bench, rivals, device, case).run(rounds, samples)
         row["seconds"] = time.monotonic() - started - passed
         report["cases"].append(row)
         print(compare_table.line(row), flush=True)
@@ -314,7 +377,8 @@ def measure(options):
     bench.close()
     if options.ncu:
         jobs = [f"{row['shape']} {row['parameter']} {row['gradient']} {name}" for row in report["cases"]
-                for name, subject in row["subjects"].items() if "step" in subject and row["shape"] not in (LLAMA, "512x512")]
+                for name, subject in row["subjects"].items()
+                if "step" in subject and name != "fresh" and row["parameter"] == row["gradient"] and row["shape"] != LLAMA]
         report["counters"] = count_bytes(options.ncu, options.bench, jobs)
     report["seconds"] = time.monotonic() - started
     return report

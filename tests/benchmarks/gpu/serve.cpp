@@ -42,8 +42,13 @@ class Server {
     }
     if (command == "time") {
       Steps& steps = *find(words)->second;
+      std::string kind;
+      words >> kind;
       const int n = count(words);
-      return {{"device_us", steps.device_times(n)}, {"host_us", steps.host_times(n)}};
+      if (kind == "device") return {{"us", steps.device_times(n)}};
+      if (kind == "event") return {{"us", steps.event_times(n)}};
+      if (kind == "host") return {{"us", steps.host_times(n)}};
+      throw OptionError("time " + kind + ": expected device, event or host");
     }
     throw OptionError("command " + command + ": expected machine, open, time or close");
   }

@@ -3,7 +3,7 @@
 //
 //   machine N                   copy rates of N replays
 //   open SHAPE P G VARIANT      takes memory and warms up; what one step is, with an id
-//   time ID N                   {"device_us": [...], "host_us": [...]}, N of each
+//   time ID device|event|host N {"us": [...]}, N samples: see Steps
 //   close ID                    gives the memory back
 //
 // A command that fails answers {"error": why}, but an error of the device ends the program. So does the end of the

@@ -124,6 +124,29 @@ void Steps::step(int i, cudaStream_t stream) {
 
 std::vector<double> Steps::device_times(int replays) { return graph_->times(replays); }
 
+std::vector<double> Steps::event_times(int steps) {
+  constexpr int kWarmUp = 2;
+  cudaStream_t stream;
+  cudaEvent_t start, stop;
+  check(cudaStreamCreate(&stream));
+  check(cudaEventCreate(&start));
+  check(cudaEventCreate(&stop));
+  std::vector<double> times;
+  for (int i = 0; i < steps + kWarmUp; ++i) {
+    check(cudaEventRecord(start, stream));
+    step(i, stream);
+    check(cudaEventRecord(stop, stream));
+    check(cudaStreamSynchronize(stream));
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, start, stop));
+    if (i >= kWarmUp) times.push_back(double(milliseconds) * 1e3);
+  }
+  check(cudaEventDestroy(start));
+  check(cudaEventDestroy(stop));
+  check(cudaStreamDestroy(stream));
+  return times;
+}
+
 std::vector<double> Steps::host_times(int replays) {
   constexpr int kWarmUp = 2;
   cudaStream_t stream;

@@ -39,9 +39,10 @@ class Steps {
   // takes a GiB of parameters. Every optimizer has taken a step.
   Steps(const Job& job, Storage storage, size_t l2_bytes);
 
-  // Microseconds of one step: of graph replays on the device; of steps enqueued one by one, by the host's clock from
-  // the first call to the end of the last.
+  // Microseconds of one step: of graph replays on the device; of steps enqueued one by one, between events around each,
+  // the device idle before, and by the host's clock from the first of several calls to the end of the last.
   std::vector<double> device_times(int replays);
+  std::vector<double> event_times(int steps);
   std::vector<double> host_times(int replays);
   // `steps` steps in the default stream, each behind a kernel named step_marker.
   void run_marked(int steps);
