@@ -1,4 +1,5 @@
 """compare.py without a GPU: tables of a made-up report, counters of the profiler, the talk with step_bench."""
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,9 @@ class Tables(unittest.TestCase):
         self.assertEqual(compare_table.parse_counters("marked x steps 2 elements 1 model_bytes 1\n"), {})
         with_bytes = {**report(), "counters": found}
         self.assertIn("| 0.938 |", compare_table.markdown(with_bytes))
+
+    def test_the_file_is_the_report(self):
+        self.assertEqual(json.loads(compare.to_json(report())), report())
 
     def test_a_dry_run_says_so(self):
         self.assertIn("mean nothing", compare_table.markdown({**report(), "device": "cpu"}))
