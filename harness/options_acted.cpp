@@ -39,12 +39,15 @@ void OptionsActed::describe(bool stepped, const Vacuity& vacuity, CaseResult& ou
     use("parameter_rounding=stochastic", vacuity.acted(Feature::parameter_rounding));
   use(fmt::format("grad={}", to_string(p.gradient)), true);
   if (p.gradient_scale != 1) use("gradient_scale", true);
+  if (p.effective_storage() != p.storage) use("min_quantized_size=float32 state", true);
   use(p.block == 2048 ? "block=2048" : "block<2048", averages.storage != Storage::fp32);
   use(o.clip > 0 ? "clip=on" : "clip=off", o.clip > 0 ? clip_ : true);
   use(o.scale_parameter ? "scale_parameter=true" : "scale_parameter=false", true);
   if (o.scale_parameter) use("eps2=floor", eps2_);
   use(o.relative_step ? "relative_step=true" : "relative_step=false", o.relative_step ? relative_ : true);
   use(o.beta2 ? "beta2=fixed" : "beta2=schedule", p.steps > 1);
+  if (!o.beta2) use(fmt::format("beta2_decay={}", o.beta2_decay), p.steps > 1);
+  use("lr", o.lr > 0);
   if (o.weight_decay > 0)
     use(o.weight_decay_by == reference::DecayScale::lr ? "weight_decay=lr" : "weight_decay=step_size", decay_);
   if (o.maximize) use("maximize=true", true);
@@ -65,6 +68,9 @@ void OptionsActed::describe(bool stepped, const Vacuity& vacuity, CaseResult& ou
   }
   if (p.confident()) use("confidence=on", true);
   if (o.limiter_margin) use("limiter=on", limiter_);
+  if (vacuity.acted(Feature::rounding) || vacuity.acted(Feature::momentum_rounding) ||
+      vacuity.acted(Feature::parameter_rounding))
+    use("seed", true);
   focus("eps_came", Feature::eps_came);
   focus("momentum", Feature::momentum);
   focus("momentum_of", Feature::momentum_of);

@@ -1,15 +1,20 @@
 // Binds problems to the production optimizer on one of its backends.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
+#include "cuda/api/checkpoint.h"
 #include "cuda/api/optimizer.h"
 #include "harness/error.h"
 #include "harness/slots.h"
-#include "harness/subject.h"
 #include "harness/subjects/linear.h"
 #include "harness/subjects/memory.h"
+#include "harness/subjects/stream.h"
+#include "harness/ways.h"
 
 namespace plumbline::harness {
 namespace {
@@ -50,30 +55,60 @@ GroupOptions production_options(const Problem& problem) {
   return options;
 }
 
+// A checkpoint file that lives as long as this.
+class TemporaryFile {
+ public:
+  TemporaryFile() {
+    static std::atomic<unsigned> files = 0;
+    path_ = std::filesystem::temp_directory_path() / fmt::format("plumbline-{}-{}.safetensors", getpid(), files++);
+  }
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 class ProductionSession final : public Session {
  public:
-  ProductionSession(Backend backend, const Problem& problem, std::span<const std::byte> parameter)
-      : memory_(make_memory(backend)),
+  ProductionSession(Backend backend, const Problem& problem, std::span<const std::byte> parameter, Way way = Way::again)
+      : way_(way),
+        memory_(make_memory(backend)),
         resource_(*memory_),
         parameter_(*memory_, parameter.size()),
         gradient_(*memory_, size_t(problem.elements()) * size_of(problem.gradient)),
         parameter_bytes_(parameter.size()),
         problem_(problem) {
-    OptimizerConfig config;
-    config.backend = backend;
-    config.memory = &resource_;
-    config.record_second_moment = true;
-    config.schedule_seed = problem.seed;
-    TensorSpec spec{"tensor", problem.shape, production_type(problem.parameter), production_type(problem.gradient), 0};
-    optimizer_ = std::make_unique<Optimizer>(std::vector{spec}, std::vector{production_options(problem)}, config);
-    if (problem.gradient_scale != 1) optimizer_->set_gradient_multiplier(float(problem.gradient_scale));
+    config_.backend = backend;
+    config_.memory = &resource_;
+    config_.record_second_moment = true;
+    config_.schedule_seed = problem.seed + (way == Way::threads ? 1 : 0);
+    if (way == Way::threads) config_.threads = 3;
+    if (way == Way::stream || way == Way::graph) stream_ = make_stream(backend);
+    specs_ = {{"tensor", problem.shape, production_type(problem.parameter), production_type(problem.gradient), 0}};
+    pointers_ = {{parameter_.data(), gradient_.data()}};
+    if (way == Way::among_others) add_others();
+    optimizer_ = make_optimizer();
+    if (problem.gradient_scale != 1) optimizer_->set_gradient_multiplier(float(problem.gradient_scale), stream());
     parameter_.write(parameter);
   }
 
   void step(std::span<const std::byte> gradient, Observation& out) override {
     gradient_.write(gradient);
-    const TensorPointers pointers[] = {{parameter_.data(), gradient_.data()}};
-    optimizer_->step(pointers);
+    if (way_ == Way::reloaded) reload();
+    if (stream_ != nullptr) stream_->wait_for_device();
+    if (way_ == Way::graph) {
+      if (!captured_) stream_->capture([this] { optimizer_->step(pointers_, stream()); });
+      captured_ = true;
+      stream_->replay();
+    } else {
+      optimizer_->step(pointers_, stream());
+    }
     observe(out);
     parameter_.check_guards("parameter");
     gradient_.check_guards("gradient");
@@ -127,12 +162,44 @@ class ProductionSession final : public Session {
 #endif
     return make_host_memory();
   }
+  static std::unique_ptr<DeviceStream> make_stream([[maybe_unused]] Backend backend) {
+#ifdef PLUMBLINE_HAVE_CUDA
+    if (backend == Backend::cuda) return make_cuda_stream(0);
+#endif
+    throw InputError("streams and graphs are a GPU's");
+  }
+  Stream stream() const { return stream_ == nullptr ? nullptr : stream_->handle(); }
+
+  std::unique_ptr<Optimizer> make_optimizer() const {
+    return std::make_unique<Optimizer>(specs_, std::vector{production_options(problem_)}, config_);
+  }
+  // A twin in shape, which takes the same kernels, and two that do not; their data is the poison of new buffers.
+  void add_others() {
+    for (const std::vector<int64_t>& shape : {problem_.shape, {7, 5}, {19}}) {
+      TensorSpec spec = specs_[0];
+      spec.name = fmt::format("other {}", specs_.size());
+      spec.shape = shape;
+      int64_t size = 1;
+      for (const int64_t extent : shape) size *= extent;
+      const size_t bytes = size_t(size) * sizeof(float);  // of the widest type
+      others_.push_back(std::make_unique<GuardedBuffer>(*memory_, bytes));
+      others_.push_back(std::make_unique<GuardedBuffer>(*memory_, bytes));
+      pointers_.push_back({others_[others_.size() - 2]->data(), others_.back()->data()});
+      specs_.push_back(std::move(spec));
+    }
+  }
+  void reload() {
+    save_checkpoint(*optimizer_, file_.path());
+    std::unique_ptr<Optimizer> next = make_optimizer();
+    load_checkpoint(*next, file_.path());
+    optimizer_ = std::move(next);
+  }
 
   void observe(Observation& out) {
     out.parameter.resize(parameter_bytes_);
-    StepRecord record = optimizer_->last_step(0);
+    StepRecord record = optimizer_->last_step(0, stream());
     parameter_.read(out.parameter);
-    out.steps_taken = optimizer_->steps_taken(0);
+    out.steps_taken = optimizer_->steps_taken(0, stream());
     out.nonfinite = record.nonfinite;
     auto known = [](double x) { return std::isnan(x) ? std::nullopt : std::optional(x); };
     out.parameter_rms = known(record.parameter_rms);
@@ -161,7 +228,7 @@ class ProductionSession final : public Session {
     show(record.low_rank_col, out.low_rank_col);
     show(record.channel_scale, out.channel_scale);
     out.state.clear();
-    for (RawSlot& raw : optimizer_->export_raw(0)) {
+    for (RawSlot& raw : optimizer_->export_raw(0, stream())) {
       SlotState slot;
       const SlotInfo* named = find_slot(raw.name);
       if (raw.name == "previous_norm") {
@@ -191,15 +258,23 @@ class ProductionSession final : public Session {
       throw std::runtime_error("the gradient was written to");
   }
 
+  Way way_;
   std::unique_ptr<Memory> memory_;
   GuardedResource resource_;
   GuardedBuffer parameter_, gradient_;
   size_t parameter_bytes_;
   Problem problem_;
+  OptimizerConfig config_;
+  std::vector<TensorSpec> specs_;
+  std::vector<std::unique_ptr<GuardedBuffer>> others_;
+  std::vector<TensorPointers> pointers_;
+  TemporaryFile file_;
+  std::unique_ptr<DeviceStream> stream_;
+  bool captured_ = false;
   std::unique_ptr<Optimizer> optimizer_;
 };
 
-class ProductionSubject final : public Subject {
+class ProductionSubject final : public Subject, public OffersWays {
  public:
   ProductionSubject(std::string name, Backend backend)
       : name_(std::move(name)), backend_(backend), linear_(make_linear_subject(backend)) {}
@@ -212,8 +287,17 @@ class ProductionSubject final : public Subject {
     return {};
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {
+    return start(problem, parameter, Way::again);
+  }
+  std::vector<Way> ways() const override {
+    std::vector<Way> all = {Way::again, Way::among_others, Way::reloaded};
+    if (backend_ != Backend::cuda) return all.push_back(Way::threads), all;
+    all.insert(all.end(), {Way::stream, Way::graph});
+    return all;
+  }
+  std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter, Way way) const override {
     try {
-      return std::make_unique<ProductionSession>(backend_, problem, parameter);
+      return std::make_unique<ProductionSession>(backend_, problem, parameter, way);
     } catch (const OptionError& e) {  // what the reference takes and the library does not
       throw InputError(e.what());
     }
@@ -233,6 +317,11 @@ Backend parse_backend(const std::string& name) {
 }
 
 }  // namespace
+
+const char* to_string(Way way) {
+  constexpr const char* kNames[] = {"again", "among others", "reloaded", "threads", "stream", "graph"};
+  return kNames[int(way)];
+}
 
 std::string subject_unavailable(const std::string& name) { return backend_unavailable(parse_backend(name)); }
 

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
+#include <sstream>
 
+#include "cuda/api/options.h"
 #include "harness/case.h"
 #include "harness/subject.h"
 
@@ -69,6 +72,53 @@ TEST(GeneratedProblems, OccurInEveryRegimeFeatureStorageTypeAndRank) {
   EXPECT_EQ(blocks, (std::set<int>{64, 128, 256, 512, 1024, 2048}));
   EXPECT_EQ(policies.size(), 3u);
   for (const int count : {carried, tails, one_row, one_column, vectors, unfactored}) EXPECT_GT(count, 30);
+}
+
+// The report's table of options has every option of the library, and each acted on the result of some case; of options
+// with names for values, each value did.
+TEST(EveryOptionOfTheLibrary, ActsInSomeCase) {
+  // rows of the table that are named for what the option does
+  const std::map<std::string, std::string> names = {{"factored", "moment=factored"},
+                                                    {"eps2", "eps2=floor"},
+                                                    {"eps1", "eps1=active"},
+                                                    {"beta1", "momentum=gradient"},
+                                                    {"beta3", "confidence=on"},
+                                                    {"beta2", "beta2=fixed"},
+                                                    {"limiter_margin", "limiter=on"},
+                                                    {"projection_rank", "moment=projected"},
+                                                    {"projection_scale", "projection_scale_first=true"},
+                                                    {"weight_decay", "weight_decay=lr"},
+                                                    {"clip", "clip=on"},
+                                                    {"block", "block<2048"},
+                                                    {"maximize", "maximize=true"},
+                                                    {"momentum_block", "momentum_block=set"},
+                                                    {"momentum_of", "momentum=update"},
+                                                    {"beta2_decay", "beta2_decay=-0.8"},
+                                                    {"min_quantized_size", "min_quantized_size=float32 state"}};
+  std::set<std::string> wanted;
+  for (const OptionRow& row : option_table()) {
+    const std::string name(row.name);
+    if (const auto known = names.find(name); known != names.end()) {
+      wanted.insert(known->second);
+      continue;
+    }
+    std::string values = row.valid.find('|') == row.valid.npos ? "" : std::string(row.valid);
+    if (values.empty()) wanted.insert(name);
+    for (std::istringstream in(values); std::getline(in, values, '|');) {
+      // nearest is what the codes' own bounds judge; which decay the weight goes by is told in its own row
+      if (values == "nearest") continue;
+      wanted.insert((name == "weight_decay_by" ? "weight_decay" : name) + "=" + values);
+    }
+  }
+  EXPECT_GT(wanted.size(), option_table().size());
+  const auto host = harness::make_subject("host");
+  for (const Problem& p : generate_problems(1, 1200, 1 << 13)) {
+    const harness::CaseResult result = run_case(p, *host);
+    for (const auto& use : result.options)
+      if (use.acted) wanted.erase(use.value);
+    if (wanted.empty()) break;
+  }
+  for (const std::string& value : wanted) ADD_FAILURE() << value << " acted in no case";
 }
 
 class GeneratedCases : public testing::TestWithParam<uint64_t> {};

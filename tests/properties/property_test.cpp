@@ -8,6 +8,7 @@
 #include <random>
 
 #include "harness/error.h"
+#include "harness/ways.h"
 #include "properties/problems.h"
 #include "tests/harness/faulty.h"
 
@@ -110,6 +111,38 @@ TEST_P(Faults, AreSeenAndShrunk) {
   const PropertyResult result = check_property(find_property(GetParam().property), subject, fresh_seed(), 200);
   EXPECT_EQ(result.outcome, Outcome::failed);
   EXPECT_NE(result.counterexample.find("shape="), std::string::npos) << result.counterexample;
+}
+
+// The host twin, except that one way to run it takes other steps.
+class OneWayOff final : public harness::Subject, public harness::OffersWays {
+ public:
+  explicit OneWayOff(harness::Way off) : off_(off) {}
+  std::string name() const override { return "off"; }
+  std::string cannot_run(const Problem&) const override { return {}; }
+  std::unique_ptr<harness::Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {
+    return host_->start(problem, parameter);
+  }
+  std::vector<harness::Way> ways() const override { return offers().ways(); }
+  std::unique_ptr<harness::Session> start(const Problem& problem, std::span<const std::byte> parameter,
+                                          harness::Way way) const override {
+    Problem other = problem;
+    if (way == off_) other.options.lr *= 2;
+    return offers().start(other, parameter, way);
+  }
+
+ private:
+  const harness::OffersWays& offers() const { return dynamic_cast<const harness::OffersWays&>(*host_); }
+  std::unique_ptr<harness::Subject> host_ = harness::make_subject("host");
+  harness::Way off_;
+};
+
+TEST(SameBits, EveryWayThatDiffersIsSeen) {
+  const auto host = harness::make_subject("host");
+  for (const harness::Way way : dynamic_cast<const harness::OffersWays&>(*host).ways()) {
+    const PropertyResult result = check_property(find_property("same_bits"), OneWayOff(way), fresh_seed(), 100);
+    EXPECT_EQ(result.outcome, Outcome::failed) << to_string(way);
+    EXPECT_NE(result.counterexample.find(to_string(way)), std::string::npos) << result.counterexample;
+  }
 }
 
 TEST(Shrinking, EndsAtTheSmallestProblemThatStillFails) {
