@@ -104,9 +104,10 @@ PLUMBLINE_HD double bias_correction(const Hyper& h, int64_t t) {
 }
 
 // The gradient's multiplier for a scaled loss; NaN, so that every element falls under the non-finite policy, where the
-// scale is not positive and finite.
+// scale or its inverse is not positive and finite.
 PLUMBLINE_HD float multiplier_of_scale(float scale) {
-  return scale > 0.0f && scale < from_bits(0x7f800000u) ? 1.0f / scale : canonical_nan();
+  const float infinity = from_bits(0x7f800000u), inverse = 1.0f / scale;
+  return scale > 0.0f && scale < infinity && inverse < infinity ? inverse : canonical_nan();
 }
 
 PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, double lr, float multiplier) {

@@ -189,7 +189,7 @@ scale_channels(const Launch launch) {
   if (thread_index() != 0) return;
   *done = 0;
   uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
-  scalars.nonfinite = int64_t(load_fresh(count));
+  scalars.nonfinite = nonfinite_elements(task, load_fresh(count));
   *count = 0;
   if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
   if (plan.hyper.scale_first) update_sum = update_sum * plan.hyper.projection_scale;

@@ -144,7 +144,7 @@ PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSour
   if (confidence) {
     if (core::limits_later(plan.hyper)) core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
   } else {
-    scalars.nonfinite = int64_t(shared.nonfinite);
+    scalars.nonfinite = nonfinite_elements(task, shared.nonfinite);
     *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
     if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
     core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);

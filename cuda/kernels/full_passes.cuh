@@ -18,7 +18,7 @@ PLUMBLINE_DEVICE void finish_full(const Task& task, double update_sum, double pa
   core::StepScalars& scalars = *scalars_of(task);
   if (task.average == Average::confidence) return core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
   uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
-  scalars.nonfinite = int64_t(load_fresh(count));
+  scalars.nonfinite = nonfinite_elements(task, load_fresh(count));
   *count = 0;
   if (scalars.reads_parameter) scalars.parameter_sum = parameter_sum;
   core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);

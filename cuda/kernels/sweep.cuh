@@ -65,7 +65,10 @@ sweep(const Launch launch) {
   const int end_row = first_row + plan.strip_rows < plan.rows ? first_row + plan.strip_rows : plan.rows;
   const bool aligned = cols % E == 0;
   const G* const gradient = static_cast<const G*>(task.gradient) + slice * plan.slice;
-  const float multiplier = multiplier_of(task);
+  // A multiplier that is no number puts every element under the policy: where that makes zeros of them, 0 does so.
+  const float given = multiplier_of(task);
+  const bool usable = given - given == 0.0f || plan.nonfinite != Nonfinite::zero;
+  const float multiplier = usable ? given : 0.0f;
 
   Bits<16>* const own = ring + t;  // vector i of stage s: own[s kStage + i Threads]
   int next_row = first_row, next_stage = 0;

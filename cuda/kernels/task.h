@@ -91,6 +91,12 @@ PLUMBLINE_DEVICE core::StepScalars begin_step(const Task& task) {
 PLUMBLINE_DEVICE float multiplier_of(const Task& task) {
   return *core::at<const float>(task.state, task.plan.multiplier);
 }
+// Of the elements that passes counted, with what they read beyond a row's end: all under a multiplier that is no
+// number.
+PLUMBLINE_DEVICE int64_t nonfinite_elements(const Task& task, uint64_t counted) {
+  const float multiplier = multiplier_of(task);
+  return multiplier - multiplier == 0.0f ? int64_t(counted) : task.plan.size;
+}
 // Momentum of the gradient under the policy `skip`: a pass of its own counts before anything of state is written.
 PLUMBLINE_HD bool counts_first(const TensorPlan& plan) {
   return plan.path != Path::projected && plan.nonfinite == Nonfinite::skip && plan.hyper.momentum &&

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -70,6 +71,7 @@ struct Case {
   int steps = 2;
   uint64_t schedule = 0;
   float multiplier = 1.0f;  // of the gradient
+  std::optional<float> loss_scale = {};
 };
 
 GroupOptions with(Storage storage, int block = 256) {
@@ -160,6 +162,12 @@ std::string compare(const Case& c) {
   Optimizer host({spec}, {c.options}, host_config), device({spec}, {c.options}, device_config);
   host.set_gradient_multiplier(c.multiplier);
   device.set_gradient_multiplier(c.multiplier);
+  Data loss_scale(1, Type::float32);
+  if (c.loss_scale) {
+    loss_scale.set(0, *c.loss_scale);
+    host.set_gradient_scale(static_cast<const float*>(loss_scale.data()));
+    device.set_gradient_scale(static_cast<const float*>(loss_scale.data()));
+  }
   std::mt19937_64 random(uint64_t(size) * 31 + c.shape.size());
   Data parameter(size, c.parameter), gradient(size, c.gradient);
   for (int64_t i = 0; i < size; ++i) parameter.set(i, 0.25f * sample(random, Regime::plain));
@@ -421,6 +429,28 @@ TEST(EmulatorEngine, AgreesWhereATileIsABlock) {
         c.steps = 3;
         c.schedule = uint64_t(turn++);
         expect_same(c);
+      }
+    }
+  }
+}
+
+// It puts all elements under the policy, those too that are zero.
+TEST(EmulatorEngine, AgreesWithALossScaleThatRanAway) {
+  uint64_t schedule = 0;
+  for (const float scale : {0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::infinity()}) {
+    for (const Nonfinite policy : kPolicies) {
+      for (const Shape& shape : {Shape{19, 70}, Shape{3, 5000}, Shape{2, 3000}, Shape{4100}}) {
+        for (const int form : {0, 1, 2}) {
+          if (form == 2 && shape.size() < 2) continue;
+          Case c{shape, with(Storage::al8), kTypes[schedule % 3], kTypes[schedule / 3 % 3]};
+          c.options.nonfinite = policy;
+          if (form == 1) c.options.beta1 = 0.9;
+          if (form == 2) c.options.projection_rank = 2;
+          c.regime = schedule % 2 == 0 ? Regime::wild : Regime::plain;
+          c.loss_scale = scale;
+          c.schedule = schedule++;
+          expect_same(c);
+        }
       }
     }
   }
