@@ -16,7 +16,7 @@
 namespace plumbline::core {
 
 constexpr int kColumnTile = 64;  // columns of one tile of finish
-constexpr int kRowTile = 2048;   // rows of one tile of finish: the largest codec block
+constexpr int kRowTile = 256;    // rows of one tile of finish, for sum R and sum p^2
 constexpr int kFlatTile = 2048;  // elements of one tile of the full path, within a slice
 constexpr int kMaxStrips = 128;
 constexpr int kPanel = 1024;  // columns whose sum of p^2 a device keeps: an aligned range of T over columns

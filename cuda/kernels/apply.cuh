@@ -133,6 +133,9 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
     const int64_t at = slice * slice_size + int64_t(row) * cols + first_col;
     const G* const gradient = static_cast<const G*>(task.gradient) + at;
     P* const parameter = static_cast<P*>(task.parameter) + at;
+    const int own = row + lane % kRows;  // lane r makes the factor of row r for its warp
+    const bool factor = by_row && own < rows;
+    const float average = factor ? averages[Channels ? own * row_stride : slice * rows + own] : 0.0f;
     Packed<G, E> g[kRows][kVectors];
     Packed<P, E> p[kRows][kVectors];
     PLUMBLINE_UNROLL
@@ -145,29 +148,34 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
         p[r][v] = load_elements<P, E>(parameter + offset, left - v * kApplyThreads * E, Whole);
       }
     }
+    float own_factor = 0.0f;
+    if (factor) {
+      if constexpr (Channels)
+        own_factor = float(core::channel_step(channel_step, average));
+      else
+        own_factor = core::row_scale(k[slice], average);
+    }
     PLUMBLINE_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const int left = row + r < rows ? cols - first_col : 0;
-      float a = 0.0f;
-      if (row + r < rows && by_row) {
-        if constexpr (Channels)
-          a = float(core::channel_step(channel_step, averages[(row + r) * row_stride]));
-        else
-          a = core::row_scale(k[slice], averages[slice * rows + row + r]);
-      }
+      const float a = shuffle(own_factor, r);
       PLUMBLINE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
         const auto gradients = unpack<G, E>(g[r][v]);
         auto parameters = unpack<P, E>(p[r][v]);
-        float y[E];
+        float x[E], y[E];
+        PLUMBLINE_UNROLL
+        for (int e = 0; e < E; ++e) x[e] = core::widen(gradients.x[e]) * multiplier;
+        if (zero) {
+          PLUMBLINE_UNROLL
+          for (int e = 0; e < E; ++e) x[e] = core::is_nonfinite(x[e]) ? 0.0f : x[e];
+        }
         PLUMBLINE_UNROLL
         for (int e = 0; e < E; ++e) {
-          float x = core::widen(gradients.x[e]) * multiplier;
-          if (zero && core::is_nonfinite(x)) x = 0.0f;
           if constexpr (Channels)
-            y[e] = core::apply_channel(core::widen(parameters.x[e]), x, by_row ? a : b[v * E + e], keep);
+            y[e] = core::apply_channel(core::widen(parameters.x[e]), x[e], by_row ? a : b[v * E + e], keep);
           else
-            y[e] = core::apply(core::widen(parameters.x[e]), x, a, b[v * E + e], keep);
+            y[e] = core::apply(core::widen(parameters.x[e]), x[e], a, b[v * E + e], keep);
         }
         round_parameters(plan, parameter_writes, random, slice, row + r, first_col + v * kApplyThreads * E, y,
                          parameters);

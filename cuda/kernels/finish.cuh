@@ -1,5 +1,5 @@
 // Pass 2 of the factored path: column averages C, then the scalars of the update. One block takes a tile of 64 columns
-// or of 2048 rows; the last block of a slice sums up the slice, the last slice the tensor. With CAME a second one
+// or of 256 rows; the last block of a slice sums up the slice, the last slice the tensor. With CAME a second one
 // follows the sweep of the confidence.
 #pragma once
 #include "cuda/core/momentum.h"
@@ -87,14 +87,14 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
   if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
 }
 
-// T over 2048 rows of R, and of the panel sums of p^2.
+// T over a tile's rows of R, and of the panel sums of p^2.
 PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int64_t slice, int tile, NormSource source,
                                   TreeScratch& shared) {
   const TensorPlan& plan = task.plan;
   const int first = tile * core::kRowTile, left = plan.rows - first;
   const int count = left < core::kRowTile ? left : core::kRowTile;
   const float* const row = scratch_at<float>(task, view.row) + slice * plan.rows + first;
-  const double sum = block_tree_over<core::kRowTile / kFinishThreads>(
+  const double sum = block_tree_over<core::kRowTile / kWarp>(
       count, [&](int64_t i) { return double(row[i]); }, shared);
   if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
   finish_norm(task, slice, tile, source, shared);

@@ -87,7 +87,7 @@ PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalar
   return NormSource::none;
 }
 
-// T over the panel sums of 2048 rows by a block.
+// T over the panel sums of a tile of rows by a block.
 PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, NormSource source, TreeScratch& shared) {
   if (source == NormSource::none) return;
   const TensorPlan& plan = task.plan;

@@ -22,7 +22,7 @@ template <class G>
 struct SweepForms {
   static constexpr bool kWide = sizeof(G) == 4;
   static constexpr SweepForm narrow{8, 4, 3, 128, true};
-  static constexpr SweepForm middle{8, 4, kWide ? 3 : 6, 512, true};
+  static constexpr SweepForm middle{8, kWide ? 4 : 8, 3, 512, kWide};
   static constexpr SweepForm wide{8, kWide ? 1 : 2, 6, 1024, false};
   static constexpr SweepForm wider{16, kWide ? 1 : 2, 4, 768, false};
   static constexpr SweepForm widest{16, kWide ? 1 : 2, 3, 1024, false};
