@@ -7,6 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import compare
+import compare_measure
 import compare_table
 from rivals import ADAFACTOR8BIT, PLAIN, Rivals, Unavailable
 
@@ -91,9 +92,9 @@ class Tables(unittest.TestCase):
 
 class Plan(unittest.TestCase):
     def test_llama_has_291_tensors_and_a_count_stands_before_the_shape(self):
-        self.assertEqual(len(compare.shapes_of("llama-2-7b")), 291)
-        self.assertEqual(compare.shapes_of("1000*4096"), [(4096,)] * 1000)
-        self.assertEqual(compare.shapes_of("4097x4095"), [(4097, 4095)])
+        self.assertEqual(len(compare_measure.shapes_of("llama-2-7b")), 291)
+        self.assertEqual(compare_measure.shapes_of("1000*4096"), [(4096,)] * 1000)
+        self.assertEqual(compare_measure.shapes_of("4097x4095"), [(4097, 4095)])
 
     def test_the_quick_run_is_a_part_of_the_full_one(self):
         self.assertLess(set(compare.cases(True, None)), set(compare.cases(False, None)))
