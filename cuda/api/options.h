@@ -35,58 +35,58 @@ enum class ProjectionScale : uint8_t { channel, tensor };  // APOLLO, APOLLO-Min
 enum class DecayScale : uint8_t { step_size, lr };         // k in p <- p (1 - weight_decay * k)
 enum class ParameterNorm : uint8_t { fresh, carried };     // carried: the caller promises not to touch p between steps
 
-// One group's options; defaults are the library's. See option_table() for ranges.
+// One group's options; defaults are the library's. In brackets what is valid. p: parameter, g: gradient, u: update.
 struct GroupOptions {
-  double lr = 1e-2;             // step size rho, or its cap when relative_step
-  bool relative_step = false;   // rho_t = min(lr, 1/sqrt(t))
-  bool scale_parameter = true;  // alpha_t = rho_t * max(eps2, RMS(p))
+  double lr = 1e-2;  // [0, 1e6]: step size rho, or its cap with relative_step     [Shazeer & Stern 2018, section 8]
+  bool relative_step = false;   // rho_t = min(lr, 1/sqrt(t)); else lr
+  bool scale_parameter = true;  // alpha_t = rho_t max(eps2, RMS(p)) in p <- p - alpha_t u; else rho_t
 
-  // second moment                                                          [Shazeer & Stern 2018]
-  double beta2_decay = -0.8;    // weight of the new sample w_t = t^beta2_decay
-  std::optional<double> beta2;  // fixed w = 1 - beta2 instead of the schedule
-  double eps1 = 1e-30;          // added to g^2 inside the averages; used as float32
-  double eps2 = 1e-3;           // floor of RMS(p) in the step size
-  double clip = 1.0;            // d in u <- u / max(1, RMS(u)/d); 0 switches it off
-  double weight_decay = 0.0;    // lambda
+  // second moment V <- (1 - w_t) V + w_t (g^2 + eps1), of matrices by rows and columns; u = g/sqrt(V)  [there, 3 to 7]
+  double beta2_decay = -0.8;    // [-1, 0]: weight of the new sample w_t = t^beta2_decay
+  std::optional<double> beta2;  // none or [0, 1): fixed w = 1 - beta2 instead of the schedule
+  double eps1 = 1e-30;          // [2^-100, 1] and eps1 w_t >= 2^-126; used as float32
+  double eps2 = 1e-3;           // [0, 1e6]: floor of RMS(p) in the step size
+  double clip = 1.0;            // 0 (off) or [1e-6, 1e6]: d in u <- u / max(1, RMS(u)/d)
+  double weight_decay = 0.0;    // [0, 1e6]: lambda in p <- p (1 - lambda k) before u  [Loshchilov & Hutter 2019]
   DecayScale weight_decay_by = DecayScale::step_size;
   bool maximize = false;  // ascend: the final update changes its sign, statistics and momentum do not
   bool factored = true;   // false: a full second moment also for matrices
 
-  // first moment; with it, and without relative_step, the step size is bias-corrected:
-  // alpha sqrt(1 - beta2^t)/(1 - beta1^t), the root 1 where beta2 is a schedule
-  std::optional<double> beta1;  // M_t = beta1 M_{t-1} + (1 - beta1) x
-  MomentumOf momentum_of = MomentumOf::gradient;
+  // first moment M <- beta1 M + (1 - beta1) x; with it, and without relative_step, the step size is bias-corrected:
+  // alpha sqrt(1 - beta2^t)/(1 - beta1^t), the root 1 where beta2 is a schedule       [Kingma & Ba 2015]
+  std::optional<double> beta1;                    // none or [0, 1)
+  MomentumOf momentum_of = MomentumOf::gradient;  // x = g, so that u = M/sqrt(V); or x = u after the clip
   // CAME: M divided by the root of a factored average of (u - M)^2; needs beta1, momentum_of = update, factored and no
   // projection. Full second moments of such a group take momentum alone.          [Luo et al. 2023]
-  std::optional<double> beta3;
-  double eps_came = 1e-8;  // added to (u - M)^2 inside its averages; used as float32
+  std::optional<double> beta3;  // none or [0, 1)
+  double eps_came = 1e-8;       // [2^-100, 1] and eps_came (1 - beta3) >= 2^-126: added to (u - M)^2; used as float32
 
   // the norm of the update grows at most by 1 + margin from step to step             [Chen et al. 2024]
-  std::optional<double> limiter_margin;
+  std::optional<double> limiter_margin;  // none or [0, 1e6]
 
   // APOLLO: one scale per channel from moments of a random projection of the gradient, for tensors of two or more axes,
   // read as shape[0] x rest, that are no narrower than the rank; others as without.   [Zhu et al. 2024]
-  int projection_rank = 0;           // r; 0: off
-  int64_t projection_refresh = 200;  // steps between new projections
+  int projection_rank = 0;           // 0 (off) or [1, 4096]
+  int64_t projection_refresh = 200;  // [1, 2^31]: steps between new projections
   ProjectionScale projection_scale_by = ProjectionScale::channel;
-  double projection_scale = 1.0;       // its square root multiplies the update
+  double projection_scale = 1.0;       // (0, 1e6]: its square root multiplies the update
   bool projection_scale_first = true;  // the norm that clip and limiter see has it, too
-  double projection_eps = 1e-6;        // added to the root of the low-rank second moment; used as float32
+  double projection_eps = 1e-6;        // [1e-30, 1]: added to the root of the low-rank second moment; used as float32
   bool projection_factored = false;    // factor the low-rank second moment
-  int64_t projection_seed = 0;
+  int64_t projection_seed = 0;         // [0, 2^32); projections differ from tensor to tensor, too
 
   Nonfinite nonfinite = Nonfinite::zero;
 
-  // how state is kept
-  Storage storage = Storage::al8;  // of second moments: fp32, al8, log_u8, linear_u8 or al16
-  int block = 2048;                // values per quantization block: a power of two, 64..2048
-  Rounding rounding = Rounding::nearest;
-  Storage momentum_storage = Storage::uf4;  // fp32, bf16, uf8 or uf4
-  int momentum_block = 0;                   // 0: 128 for uf4, 256 for uf8; else as block
-  Rounding momentum_rounding = Rounding::nearest;
+  // how state is kept; what codes mean: cuda/core/codec.h, uniform.h
+  Storage storage = Storage::al8;                   // of second moments: fp32, al8, log_u8, linear_u8 or al16
+  int block = 2048;                                 // values per scale of these: a power of two in [64, 2048]
+  Rounding rounding = Rounding::nearest;            // of these; linear_u8 takes no dither
+  Storage momentum_storage = Storage::uf4;          // fp32, bf16, uf8 or uf4
+  int momentum_block = 0;                           // 0 (128 for uf4, 256 for uf8) or as block
+  Rounding momentum_rounding = Rounding::nearest;   // bf16 takes no dither
   Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters: nearest or stochastic
-  int64_t seed = 0;                                 // of all stochastic roundings and dither
-  int64_t min_quantized_size = 4096;                // tensors with fewer elements keep fp32 state
+  int64_t seed = 0;                                 // [0, 2^32): of all stochastic roundings and dither
+  int64_t min_quantized_size = 4096;                // [0, 2^53]: tensors with fewer elements keep fp32 state
   ParameterNorm parameter_norm = ParameterNorm::fresh;
   bool operator==(const GroupOptions&) const = default;
 };

@@ -2,8 +2,8 @@
 // it is stored, for a run that goes on with the same bits.
 //
 // Slots of a tensor, by path (m x n the matrix, batch of `slices`; one axis: m = 1):
-//   factored   row (slices x m), col (slices x n): R and C, averages of g^2 + eps1; with beta1 momentum (slices x m x
-//   n);
+//   factored   row (slices x m), col (slices x n): R and C, averages of g^2 + eps1;
+//              with beta1 momentum (slices x m x n);
 //              with beta3 confidence_row and confidence_col, as row and col: averages of (u - M)^2 + eps_came
 //   full       second_moment (slices x m n): V; with beta1 momentum, likewise
 //   projected  low_rank_second_moment, or low_rank_row and low_rank_col; with beta1 low_rank_momentum: of the shape
