@@ -456,6 +456,14 @@ TEST(EmulatorEngine, AgreesWithALossScaleThatRanAway) {
   }
 }
 
+// More tiles of rows than one warp sums up.
+TEST(EmulatorEngine, AgreesWithVeryManyRows) {
+  Case c{{66000, 1}, with(Storage::al8, 2048)};
+  c.options.parameter_norm = ParameterNorm::carried;
+  c.schedule = 3;
+  expect_same(c);
+}
+
 // Slices of which only a part has its partial sums in scratch at a time.
 TEST(EmulatorEngine, AgreesInChunksOfSlices) {
   const TensorSpec spec{"w", {7, 20, 70}};
