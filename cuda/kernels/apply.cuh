@@ -31,7 +31,8 @@ PLUMBLINE_DEVICE void commit_averages(const Task& task, int block, int blocks, u
   const TensorPlan& plan = task.plan;
   const int64_t row_tiles = core::ceil_div(plan.rows, kCommitTile), col_tiles = core::ceil_div(plan.cols, kCommitTile);
   const int64_t of_slice = row_tiles + col_tiles, of_average = plan.slices * of_slice;
-  for (int64_t i = block; i < commit_tiles(plan); i += blocks) {
+  const int64_t tiles = commit_tiles(plan) - (core::is_mutant(core::Mutant::last_tile_uncommitted) ? 1 : 0);
+  for (int64_t i = block; i < tiles; i += blocks) {
     const bool confidence = i >= of_average;
     const int64_t at = confidence ? i - of_average : i, slice = at / of_slice, tile = at % of_slice;
     const bool rows = tile < row_tiles;
@@ -72,8 +73,10 @@ PLUMBLINE_DEVICE void round_parameters(const TensorPlan& plan, uint32_t writes, 
                                        int64_t col, const float (&y)[N], Vec<P, N>& p) {
   if constexpr (sizeof(P) == 2) {
     if (random) {
-      const core::PhiloxWords words =
-          core::draw_group({{plan.seed, plan.stream}, writes}, col / core::kDraws, row, slice);
+      const core::PhiloxWords words = core::draw_group(
+          {{plan.seed, core::is_mutant(core::Mutant::parameter_stream_shared) ? plan.index * 16u : plan.stream},
+           writes},
+          col / core::kDraws, row, slice);
       const int first = int(col % core::kDraws);
       PLUMBLINE_UNROLL
       for (int e = 0; e < N; ++e) core::narrow_stochastic(y[e], core::draw_bits(words, first + e), p.x[e]);
@@ -82,6 +85,11 @@ PLUMBLINE_DEVICE void round_parameters(const TensorPlan& plan, uint32_t writes, 
   }
   PLUMBLINE_UNROLL
   for (int e = 0; e < N; ++e) core::narrow(y[e], p.x[e]);
+}
+
+// The row whose average a row takes: its own, but for one mutant.
+PLUMBLINE_DEVICE int neighbour_row(int row, int rows) {
+  return core::is_mutant(core::Mutant::neighbour_row) && row + 1 < rows ? row + 1 : row;
 }
 
 // Elements of a vector: 16 bytes of the wider type.
@@ -102,7 +110,8 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
   const uint32_t parameter_writes = uint32_t(scalars.step - 1);
   const int rows = plan.rows, cols = plan.cols, plan_strips = plan.strips, strip_rows = plan.strip_rows;
   const int64_t slice_size = plan.slice;
-  const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero;
+  const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero &&
+                    !core::is_mutant(core::Mutant::zeroed_in_sums_only);
   const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
   const float* const averages = scratch_at<float>(task, Channels ? plan.channel_scale : plan.row);
   const float* const k = scratch_at<float>(task, plan.slice_step);
@@ -119,6 +128,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
     const int64_t slice = strip / uint32_t(plan_strips);
     const int row = int(strip % uint32_t(plan_strips)) * strip_rows + int(group) * kRows;
     if (row >= rows) continue;
+    if (core::is_mutant(core::Mutant::last_rows_left) && rows > kRows && row + kRows > rows) continue;
     if (slice != b_slice) {
       b_slice = slice;
       PLUMBLINE_UNROLL
@@ -127,7 +137,10 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
         if constexpr (Channels)
           b[i] = !by_row && col < cols ? float(core::channel_step(channel_step, averages[col])) : 0.0f;
         else
-          b[i] = col < cols ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col] : 0.0f;
+          b[i] = col < cols ? scratch_at<float>(
+                                  task, plan.col_scale)[slice * plan.pitch + col +
+                                                        (core::is_mutant(core::Mutant::neighbour_column) ? 1 : 0)]
+                            : 0.0f;
       }
     }
     const int64_t at = slice * slice_size + int64_t(row) * cols + first_col;
@@ -135,7 +148,8 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
     P* const parameter = static_cast<P*>(task.parameter) + at;
     const int own = row + lane % kRows;  // lane r makes the factor of row r for its warp
     const bool factor = by_row && own < rows;
-    const float average = factor ? averages[Channels ? own * row_stride : slice * rows + own] : 0.0f;
+    const float average =
+        factor ? averages[Channels ? own * row_stride : slice * rows + neighbour_row(own, rows)] : 0.0f;
     Packed<G, E> g[kRows][kVectors];
     Packed<P, E> p[kRows][kVectors];
     PLUMBLINE_UNROLL
@@ -176,6 +190,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
             y[e] = core::apply_channel(core::widen(parameters.x[e]), x[e], by_row ? a : b[v * E + e], keep);
           else
             y[e] = core::apply(core::widen(parameters.x[e]), x[e], a, b[v * E + e], keep);
+          y[e] = core::perturbed(core::PerturbedStage::parameter, y[e]);
         }
         round_parameters(plan, parameter_writes, random, slice, row + r, first_col + v * kApplyThreads * E, y,
                          parameters);
@@ -210,7 +225,7 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
         }
         parameter_sums[(slice * rows + row + t) * plan.panels + panel] = thread_tree(vectors);
       }
-      parity ^= 1;
+      if (!core::is_mutant(core::Mutant::parity_stuck)) parity ^= 1;
     }
   }
 }

@@ -27,7 +27,8 @@ apply_momentum(const Launch launch) {
   const int commits = commit_blocks_of(plan), block = task.block - commits, blocks = task.blocks - commits;
   if (block < 0) return commit(task, scalars, shared.range);
 
-  const bool confidence = plan.hyper.has_confidence, plain = plan.hyper.momentum_of_update && !confidence;
+  const bool confident = plan.hyper.has_confidence, plain = plan.hyper.momentum_of_update && !confident;
+  const bool confidence = confident && !core::is_mutant(core::Mutant::confidence_unused);
   const bool carried = plan.hyper.carried, random = plan.parameter_rounding == Rounding::stochastic;
   const SlotPlan& slot = slot_of(task, SlotKind::momentum);
   const int t = thread_index(), lane = t % kWarp, warp = t / kWarp, rows = plan.rows, cols = plan.cols;
@@ -50,7 +51,9 @@ apply_momentum(const Launch launch) {
     if (slice != b_slice && !plain) {
       b_slice = slice;
       PLUMBLINE_UNROLL
-      for (int e = 0; e < E; ++e) b[e] = e < count ? scales[slice * plan.pitch + e] : 0.0f;
+      for (int e = 0; e < E; ++e)
+        b[e] = e < count ? scales[slice * plan.pitch + e + (core::is_mutant(core::Mutant::neighbour_column) ? 1 : 0)]
+                         : 0.0f;
     }
     Packed<P, E> p[kApplyRows];
     float m[kApplyRows][E];
@@ -64,13 +67,16 @@ apply_momentum(const Launch launch) {
     PLUMBLINE_UNROLL
     for (int r = 0; r < kApplyRows; ++r) {
       const int left = row + r < rows ? count : 0;
-      const float a = !plain && row + r < rows ? core::row_scale(k[slice], averages[slice * rows + row + r]) : 0.0f;
+      const float a = !plain && row + r < rows
+                          ? core::row_scale(k[slice], averages[slice * rows + neighbour_row(row + r, rows)])
+                          : 0.0f;
       auto parameters = unpack<P, E>(p[r]);
       float y[E];
       PLUMBLINE_UNROLL
       for (int e = 0; e < E; ++e) {
         const float x = core::widen(parameters.x[e]);
-        y[e] = plain ? core::apply_full(x, m[r][e], step, keep) : core::apply(x, m[r][e], a, b[e], keep);
+        y[e] = core::perturbed(core::PerturbedStage::parameter, plain ? core::apply_full(x, m[r][e], step, keep)
+                                                                      : core::apply(x, m[r][e], a, b[e], keep));
       }
       round_parameters(plan, parameter_writes, random, slice, row + r, col, y, parameters);
       store_elements<P, E>(parameter + (slice * rows + row + r) * cols, parameters, left, whole);

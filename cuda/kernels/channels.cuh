@@ -91,7 +91,8 @@ PLUMBLINE_DEVICE void scale_channel(const Task& task, int64_t channel, const Cha
     kept[2 * int64_t(plan.channels) + channel] = sums.low;
     return;
   }
-  const float scale = core::canonical(float(core::channel_scale(sums.update, sums.low)));
+  const float scale = core::canonical(
+      core::perturbed(core::PerturbedStage::channel_scale, float(core::channel_scale(sums.update, sums.low))));
   scratch_at<float>(task, plan.channel_scale)[channel] = scale;
   kept[channel] = core::channel_update_sum(scale, sums.gradient);
 }
@@ -154,7 +155,8 @@ PLUMBLINE_DEVICE double update_sum_of_channels(const Task& task, ScaleShared& sh
   const double update = block_tree_over<4>(plan.channels, of(1), shared.tree);
   const double low = block_tree_over<4>(plan.channels, of(2), shared.tree);
   if (thread_index() == 0) {
-    shared.scale = core::canonical(float(core::channel_scale(update, low)));
+    shared.scale =
+        core::canonical(core::perturbed(core::PerturbedStage::channel_scale, float(core::channel_scale(update, low))));
     scratch_at<float>(task, plan.channel_scale)[0] = shared.scale;
   }
   block_barrier();

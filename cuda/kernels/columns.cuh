@@ -14,6 +14,7 @@ struct ColumnShared {
 
 // T over a row's panel sums.
 PLUMBLINE_DEVICE float panel_tree(const float* sums, int count) {
+  if (core::is_mutant(core::Mutant::later_panels_lost)) return sums[0];
   constexpr int kFew = 16;
   if (count <= kFew) {
     float x[kFew];
@@ -57,7 +58,8 @@ PLUMBLINE_DEVICE void add_row(const ColumnPass<G>& pass, float (&g)[kMomentumEac
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e) {
     const float s = pass.confidence ? core::residual_square(g[e], m[e]) : core::square(g[e]);
-    const float x = pass.momentum ? core::square(m[e]) : s;
+    const bool of_momentum = pass.momentum && !core::is_mutant(core::Mutant::clip_before_momentum);
+    const float x = of_momentum ? core::square(m[e]) : s;
     sums.col[e] = core::pair(sums.col[e], s);
     sums.weighted[e] = core::add_weighted(x, inverse, sums.weighted[e]);
   }
@@ -168,12 +170,14 @@ sweep_columns(const Launch launch) {
       const int row = base + t;
       const float old = old_value(row_slot, task.state, slice, row, writes);
       const float sum = panel_tree(panel_rows + int64_t(row) * plan.panels, plan.panels);
-      const float r = core::average(old, sum, float(cols), weights);
+      const auto counted = float(core::is_mutant(core::Mutant::padded_count) ? plan.pitch : cols);
+      const float r = core::perturbed(confidence ? core::PerturbedStage::confidence_row : core::PerturbedStage::row,
+                                      core::average(old, sum, counted, weights));
       if (panel == 0) average[row] = core::canonical(r);
       shared.inverse[t] = core::inverse_row(r);
       if (confidence) shared.scale[t] = core::row_scale(scratch_at<float>(task, plan.slice_step)[slice], moment[row]);
     }
-    block_barrier();
+    if (!core::is_mutant(core::Mutant::columns_barrier_lost)) block_barrier();
     if (count <= 0) continue;
     if (!fast)
       add_rows(pass, base, rows, shared, sums);

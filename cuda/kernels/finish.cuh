@@ -46,7 +46,8 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), j = t % core::kColumnTile, group = t / core::kColumnTile;
   const int col = tile * core::kColumnTile + j;
-  const int64_t from = (slice - task.first_slice) * plan.strips * plan.pitch + col;
+  const int64_t first_slice = core::is_mutant(core::Mutant::partials_of_first_slice) ? slice : task.first_slice;
+  const int64_t from = (slice - first_slice) * plan.strips * plan.pitch + col;
   const float *const cols = scratch_at<float>(task, plan.partial_col) + from, *const weighted =
                                                                                   scratch_at<float>(
                                                                                       task, plan.partial_weighted) +
@@ -54,8 +55,10 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
   float c[kStripsEach], w[kStripsEach];
   PLUMBLINE_UNROLL
   for (int i = 0; i < kStripsEach; ++i) {
-    const int strip = group * kStripsEach + i;
-    const bool in = strip < plan.strips && col < plan.cols;
+    const int number = group * kStripsEach + i;
+    const int strip = core::is_mutant(core::Mutant::strips_reversed) ? plan.strips - 1 - number : number;
+    const int strips = core::is_mutant(core::Mutant::lost_strip) && plan.strips > 1 ? plan.strips - 1 : plan.strips;
+    const bool in = strip >= 0 && strip < strips && col < plan.cols;
     c[i] = in ? cols[int64_t(strip) * plan.pitch] : 0.0f;
     w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
   }
@@ -64,7 +67,7 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
     old = old_value(slot_of(task, view.old_col), task.state, slice, col, scalars.writes);
   shared.col[group][j] = thread_tree(c);
   shared.weighted[group][j] = thread_tree(w);
-  block_barrier();
+  if (!core::is_mutant(core::Mutant::finish_barrier_lost)) block_barrier();
   if (t < core::kColumnTile) {
     double norm = 0.0;
     if (col < plan.cols) {
@@ -74,8 +77,10 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
         groups[k] = shared.col[k][j];
         weighted_groups[k] = shared.weighted[k][j];
       }
-      const float average = core::average(old, thread_tree(groups), float(plan.rows),
-                                          view.confidence ? scalars.confidence : scalars.weights);
+      const auto counted = float(core::is_mutant(core::Mutant::columns_counted_wrong) ? plan.cols : plan.rows);
+      const float average = core::perturbed(
+          view.confidence ? core::PerturbedStage::confidence_col : core::PerturbedStage::col,
+          core::average(old, thread_tree(groups), counted, view.confidence ? scalars.confidence : scalars.weights));
       scratch_at<float>(task, view.col)[slice * plan.cols + col] = core::canonical(average);
       scratch_at<float>(task, view.scale)[slice * plan.pitch + col] = core::col_scale(average);
       norm = core::norm_term(thread_tree(weighted_groups), average);
@@ -145,7 +150,7 @@ PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSour
     if (core::limits_later(plan.hyper)) core::finish_limit(plan.hyper, core::sqrt(update_sum), scalars);
   } else {
     scalars.nonfinite = nonfinite_elements(task, shared.nonfinite);
-    *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
+    if (!core::is_mutant(core::Mutant::count_kept)) *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
     if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
     core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
   }
@@ -164,7 +169,7 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
   if (t == 0) {
     const double mean = core::mean_row(shared.sums[1], plan.rows);
     const double update_sum = core::slice_update_sum(mean, shared.sums[0]);
-    done[slice] = 0;
+    if (!core::is_mutant(core::Mutant::arrivals_kept)) done[slice] = 0;
     if (plan.slices == 1) {
       finish_scalars(task, view.confidence, source, update_sum, shared.sums[2], shared);
       k[0] = slice_coefficient(task, shared.scalars, view.confidence, mean);
@@ -186,7 +191,8 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
   }
   block_barrier();
   for (int64_t i = t; i < plan.slices; i += kFinishThreads)
-    k[i] = slice_coefficient(task, shared.scalars, view.confidence, of(view.mean_at)(i));
+    k[i] = slice_coefficient(task, shared.scalars, view.confidence,
+                             of(view.mean_at)(core::is_mutant(core::Mutant::slices_share_mean) ? 0 : i));
 }
 
 PLUMBLINE_KERNEL(kFinishThreads, 2)
@@ -209,7 +215,10 @@ finish(const Launch launch) {
   if (tile < plan.row_tiles)
     finish_rows(task, view, slice, tile, source, shared.tree);
   else
-    finish_columns(task, view, slice, tile - plan.row_tiles, scalars, shared);
+    finish_columns(
+        task, view, slice,
+        core::is_mutant(core::Mutant::tile_index_wraps) ? (tile - plan.row_tiles) / 2 : tile - plan.row_tiles, scalars,
+        shared);
   if (is_last_block(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))
     finish_sums(task, view, slice, source, shared);
 }

@@ -55,7 +55,8 @@ PLUMBLINE_DEVICE void form_update(const core::Weights<float>& weights, FullMomen
   bool quick = true;
   PLUMBLINE_UNROLL
   for (int e = 0; e < kFullEach; ++e) {
-    moment.v[e] = core::full_average(moment.v[e], moment.g[e], weights);
+    moment.v[e] =
+        core::perturbed(core::PerturbedStage::second_moment, core::full_average(moment.v[e], moment.g[e], weights));
     quick = quick && is_quick_gradient(moment.g[e]) && is_quick_moment(moment.v[e]);
   }
   if (quick) {
@@ -83,7 +84,8 @@ PLUMBLINE_DEVICE void update_momentum(const FullPass& pass, const TilePlace& pla
   const MomentumPlace at = pass.place_of(place);
   read_momentum(slot, pass.task.state, at, pass.writes, m);
   PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) m[e] = core::momentum(m[e], x[e], plan.hyper.b1, plan.hyper.c1);
+  for (int e = 0; e < kFullEach; ++e)
+    m[e] = core::perturbed(core::PerturbedStage::momentum, core::momentum(m[e], x[e], plan.hyper.b1, plan.hyper.c1));
   if (plan.momentum >= 0) {
     float* const record = scratch_at<float>(pass.task, plan.momentum) + place.at;
     for (int e = 0; e < place.count; ++e) record[e] = core::canonical(m[e]);

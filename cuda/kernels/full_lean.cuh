@@ -10,6 +10,10 @@ static_assert(kFullThreads == 256);  // a thread per code
 inline constexpr int kFullWarps = kFullThreads / kWarp;
 
 PLUMBLINE_DEVICE bool is_lean(const TensorPlan& plan) {
+  using core::Mutant;
+  for (const Mutant general : {Mutant::code_truncated, Mutant::stale_scale, Mutant::neighbour_scale,
+                               Mutant::short_block_kept, Mutant::range_barrier_lost, Mutant::range_of_one_warp})
+    if (core::is_mutant(general)) return false;
   const SlotPlan& slot = plan.slot[int(SlotKind::second_moment)];
   return !plan.hyper.momentum && (slot.storage == Storage::al8 || slot.storage == Storage::log_u8) &&
          slot.rounding == Rounding::nearest && slot.block == core::kFlatTile;
@@ -199,7 +203,9 @@ PLUMBLINE_DEVICE void lean_apply(const FullPass& pass, const core::StepScalars& 
     auto p = unpack<P, kFullEach>(now.p);
     float y[kFullEach];
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) y[e] = core::apply_full(core::widen(p.x[e]), moment.u[e], step_size, keep);
+    for (int e = 0; e < kFullEach; ++e)
+      y[e] = core::perturbed(core::PerturbedStage::parameter,
+                             core::apply_full(core::widen(p.x[e]), moment.u[e], step_size, keep));
     round_parameters(plan, parameter_writes, random, place.slice, 0, place.index, y, p);
     store_elements<P, kFullEach>(static_cast<P*>(task.parameter) + place.at, p, place.count, place.whole);
     if (carried) {
@@ -209,7 +215,7 @@ PLUMBLINE_DEVICE void lean_apply(const FullPass& pass, const core::StepScalars& 
       if (lane == 0) shared.parameter[parity][warp] = sum;
     }
 
-    block_barrier();
+    if (!core::is_mutant(core::Mutant::lean_barrier_lost)) block_barrier();
     const auto codes = lean_codes(slot.storage, moment.v, shared.scale[parity]);
     store_elements<uint8_t, kFullEach>(core::at<uint8_t>(task.state, slot.values) + place.at,
                                        unpack<uint8_t, kFullEach>(codes), place.count, place.whole);

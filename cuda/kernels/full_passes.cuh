@@ -131,7 +131,9 @@ apply_full(const Launch launch) {
     auto p = unpack<P, kFullEach>(load_elements<P, kFullEach>(parameter, place.count, place.whole));
     float y[kFullEach];
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e) y[e] = core::apply_full(core::widen(p.x[e]), moment.u[e], step, keep);
+    for (int e = 0; e < kFullEach; ++e)
+      y[e] = core::perturbed(core::PerturbedStage::parameter,
+                             core::apply_full(core::widen(p.x[e]), moment.u[e], step, keep));
     round_parameters(plan, parameter_writes, random, place.slice, 0, place.index, y, p);
     store_elements<P, kFullEach>(parameter, p, place.count, place.whole);
     if (!h.carried) continue;

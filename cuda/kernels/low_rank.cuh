@@ -73,7 +73,8 @@ low_rank_moment(const Launch launch) {
     old_values(slot, task.state, place, scalars.writes, v);
     PLUMBLINE_UNROLL
     for (int e = 0; e < kLowEach; ++e) {
-      v[e] = core::full_average(v[e], g[e], scalars.weights);
+      v[e] = core::perturbed(core::PerturbedStage::low_rank_second_moment,
+                             core::full_average(v[e], g[e], scalars.weights));
       x[e] = core::low_rank_update(x[e], v[e], plan.hyper.projection_eps);
     }
     store_low(update, place, x);
@@ -118,7 +119,8 @@ low_rank_averages(const Launch launch) {
       PLUMBLINE_UNROLL
       for (int k = 0; k < kLowGroups; ++k) parts[k] = shared.part[k][t];
       const float old = old_value(slot_of(task, SlotKind::low_rank_col), task.state, 0, j, scalars.writes);
-      col[j] = core::canonical(core::average(old, thread_tree(parts), float(rows), scalars.weights));
+      col[j] = core::canonical(core::perturbed(core::PerturbedStage::low_rank_col,
+                                               core::average(old, thread_tree(parts), float(rows), scalars.weights)));
     }
   } else {
     constexpr int kWarps = kLowThreads / kWarp;
@@ -126,7 +128,9 @@ low_rank_averages(const Launch launch) {
     for (int64_t i = int64_t(task.block - tiles) * kWarps + t / kWarp; i < rows; i += step) {
       const float sum = warp_row_tree<float>(cols, [&](int64_t k) { return core::square(low[i * cols + k]); });
       const float old = old_value(slot_of(task, SlotKind::low_rank_row), task.state, 0, i, scalars.writes);
-      if (t % kWarp == 0) row[i] = core::canonical(core::average(old, sum, float(cols), scalars.weights));
+      if (t % kWarp == 0)
+        row[i] = core::canonical(
+            core::perturbed(core::PerturbedStage::low_rank_row, core::average(old, sum, float(cols), scalars.weights)));
     }
   }
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done);

@@ -104,7 +104,8 @@ PLUMBLINE_DEVICE void read_momentum(const SlotPlan& slot, const std::byte* state
     codes = load_bytes<8>(from, at.count);
   else
     codes.word[0] = load_bytes<4>(from, (at.count + 1) / 2).word[0];
-  const float scale = *core::at<const float>(state, momentum_scale_of(slot, at));
+  const bool beside = core::is_mutant(core::Mutant::neighbour_scale) && at.col / slot.block + 1 < slot.row_blocks;
+  const float scale = core::at<const float>(state, momentum_scale_of(slot, at))[beside ? 1 : 0];
   decode_codes(slot, uniform_block_of(slot, at, scale, writes - 1u), codes, m);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e)
@@ -156,11 +157,15 @@ PLUMBLINE_DEVICE void write_momentum(const SlotPlan& slot, std::byte* state, con
     const float x = stochastic
                         ? core::encode_uniform_stochastic(m[e], block, core::uniform_of(core::draw_bits(words, e)))
                         : core::encode_uniform(m[e], block);
-    const uint32_t code = e < at.count ? uint32_t(int(x)) : 0u;
+    const bool lost = core::is_mutant(core::Mutant::odd_nibble_lost) && slot.storage == Storage::uf4 &&
+                      at.count % 2 != 0 && e == at.count - 1;
+    const uint32_t code = e < at.count && !lost ? uint32_t(int(x)) : 0u;
     if (slot.storage == Storage::uf8)
       codes.word[e / 4] |= (code & 0xffu) << (8 * (e % 4));
     else
-      codes.word[0] |= (code & 0xfu) << (8 * (e / 2) + 4 * (1 - e % 2));
+      codes.word[0] |=
+          (code & 0xfu) << (8 * (e / 2) + 4 * (core::is_mutant(core::Mutant::nibbles_swapped) ? e % 2 : 1 - e % 2));
+    if (core::is_mutant(core::Mutant::momentum_unstored)) continue;
     m[e] = core::decode_uniform(x, block);
   }
   if (slot.storage == Storage::uf8) {
@@ -192,6 +197,11 @@ PLUMBLINE_DEVICE core::BlockRange warp_range(core::BlockRange range, int threads
 // ---- uf4 and uf8 rounded to nearest, known at compile time: the same values by fewer operations ----
 
 PLUMBLINE_DEVICE bool takes_nearest(const SlotPlan& slot) {
+  using core::Mutant;
+  for (const Mutant general :
+       {Mutant::momentum_code_truncated, Mutant::uniform_asymmetric, Mutant::nibbles_swapped, Mutant::odd_nibble_lost,
+        Mutant::stale_scale, Mutant::neighbour_scale, Mutant::momentum_unstored, Mutant::short_block_kept})
+    if (core::is_mutant(general)) return false;
   return core::is_uniform(slot.storage) && slot.rounding == Rounding::nearest;
 }
 // Exponent of a block of the codec, a power of two.

@@ -77,7 +77,8 @@ project(const Launch launch) {
     for (int i = 0; i < kLoadsEach; ++i) {
       int term, channel;
       place(i, term, channel);
-      const bool in = start + term < plan.reduced && first + channel < plan.channels;
+      const int terms = core::is_mutant(core::Mutant::last_terms_lost) ? plan.reduced & ~3 : plan.reduced;
+      const bool in = start + term < terms && first + channel < plan.channels;
       g[i] = in ? gradient(int64_t(first + channel) * channel_stride + int64_t(start + term) * term_stride) : 0.0f;
     }
   };
@@ -116,7 +117,7 @@ project(const Launch launch) {
           entries[(4 * four + e) * Form::kRanks + k] =
               in ? double(core::projection_entry(core::word_of(words, e))) : 0.0;
       }
-      block_barrier();
+      if (!core::is_mutant(core::Mutant::project_barrier_lost)) block_barrier();
       const int next = start + Form::kTerms, last = (chunk + 1) * kChunk;
       fetch(next < last ? next : last + (Form::kGroups - 1) * kChunk, g);
       PLUMBLINE_LOOP
@@ -164,7 +165,8 @@ project(const Launch launch) {
     if (first + channel >= plan.channels || first_rank + k >= plan.rank) return;
     const int64_t at = plan.reduces_columns ? int64_t(first + channel) * plan.rank + first_rank + k
                                             : int64_t(first_rank + k) * plan.cols + first + channel;
-    low[at] = core::canonical(core::low_rank_gradient(value, unit));
+    low[at] =
+        core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient, core::low_rank_gradient(value, unit)));
   };
   if constexpr (Form::kGroups == 1) {
     PLUMBLINE_UNROLL

@@ -25,7 +25,10 @@ PLUMBLINE_DEVICE F thread_tree(const F (&x)[N]) {
 template <class F>
 PLUMBLINE_DEVICE F warp_tree(F x) {
   PLUMBLINE_UNROLL
-  for (int distance = 1; distance < kWarp; distance *= 2) x = core::pair(x, shuffle_xor(x, distance));
+  for (int distance = 1; distance < kWarp; distance *= 2) {
+    if (core::is_mutant(core::Mutant::half_warp_lost) && distance == kWarp / 2) continue;
+    x = core::pair(x, shuffle_xor(x, distance));
+  }
   return x;
 }
 
@@ -75,7 +78,7 @@ PLUMBLINE_DEVICE double block_tree(double x, TreeScratch& shared) {
   const int lane = thread_index() % kWarp, warp = thread_index() / kWarp, warps = block_size() / kWarp;
   x = warp_tree(x);
   if (lane == 0) shared.warp[warp] = x;
-  block_barrier();
+  if (!core::is_mutant(core::Mutant::tree_barrier_lost)) block_barrier();
   if (warp == 0) x = warp_tree(lane < warps ? shared.warp[lane] : 0.0);
   block_barrier();
   return x;
@@ -174,7 +177,8 @@ PLUMBLINE_DEVICE bool is_last_block(uint32_t* arrived, uint32_t total, uint32_t&
     shared = atomic_add(arrived, uint32_t(1));
   }
   block_barrier();
-  const bool last = shared == total - 1;
+  const bool early = core::is_mutant(core::Mutant::last_block_early) && total > 1;
+  const bool last = shared == total - (early ? 2 : 1);
   if (last) memory_fence();
   return last;
 }

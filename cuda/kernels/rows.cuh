@@ -91,7 +91,8 @@ struct RowPass {
     if (!updates) return found;
     read_momentum(slot, task.state, place(unit, col), scalars.writes, m);
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kMomentumEach; ++e) m[e] = core::momentum(m[e], x[e], plan.hyper.b1, plan.hyper.c1);
+    for (int e = 0; e < kMomentumEach; ++e)
+      m[e] = core::perturbed(core::PerturbedStage::momentum, core::momentum(m[e], x[e], plan.hyper.b1, plan.hyper.c1));
     return found;
   }
   PLUMBLINE_DEVICE MomentumPlace place(const RowUnit& unit, int col) const {
@@ -257,7 +258,8 @@ PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, 
       }
       Codec::decode(raw[i].codes, raw[i].scale, m);
       PLUMBLINE_UNROLL
-      for (int e = 0; e < kMomentumEach; ++e) m[e] = core::momentum(m[e], x[e], fast.b1, fast.c1);
+      for (int e = 0; e < kMomentumEach; ++e)
+        m[e] = core::perturbed(core::PerturbedStage::momentum, core::momentum(m[e], x[e], fast.b1, fast.c1));
       uint32_t high = range_of(m, kMomentumEach).high;
       PLUMBLINE_UNROLL
       for (int distance = 1; distance < kWarp; distance *= 2) {

@@ -22,7 +22,9 @@ PLUMBLINE_DEVICE core::BlockDecoder decoder_of(const SlotPlan& slot, const std::
                                                int64_t index, uint32_t writes) {
   const int words = core::scale_words(slot.storage);
   const int64_t block = index / slot.block;
-  const float* const scale = core::at<const float>(state, slot.scales) + (slice * slot.blocks + block) * words;
+  const bool beside = core::is_mutant(core::Mutant::neighbour_scale) && block + 1 < slot.blocks;
+  const float* const scale =
+      core::at<const float>(state, slot.scales) + (slice * slot.blocks + block + (beside ? 1 : 0)) * words;
   return core::block_decoder(slot.storage, {scale[0], words == 2 ? scale[1] : 1.0f}, slot.rounding,
                              dither_offset(slot, writes - 1u, block, 0, slice));
 }
@@ -97,8 +99,8 @@ PLUMBLINE_DEVICE core::BlockRange tile_range(const SlotPlan& slot, const float (
     shared.low[warp] = range.low;
     shared.high[warp] = range.high;
   }
-  block_barrier();
-  if (threads > kWarp) {
+  if (!core::is_mutant(core::Mutant::range_barrier_lost)) block_barrier();
+  if (threads > kWarp && !core::is_mutant(core::Mutant::range_of_one_warp)) {
     const int warps = threads / kWarp, first = warp / warps * warps;
     for (int w = first; w < first + warps; ++w) range = core::merge(range, {shared.low[w], shared.high[w]});
   }
@@ -126,6 +128,7 @@ PLUMBLINE_DEVICE void store_values(const SlotPlan& slot, std::byte* state, int64
     return;
   }
   const int64_t block = index / slot.block;
+  if (core::is_mutant(core::Mutant::short_block_kept) && block > 0 && (block + 1) * slot.block > slot.matrix) return;
   const core::BlockEncoder encoder =
       core::block_encoder(slot.storage, scale, slot.rounding, dither_offset(slot, writes, block, 0, slice));
   uint32_t codes[N];
@@ -157,7 +160,7 @@ PLUMBLINE_DEVICE void store_values(const SlotPlan& slot, std::byte* state, int64
         if (e < count) values[e] = uint8_t(codes[e]);
     }
   }
-  if (index % slot.block == 0) {
+  if (index % slot.block == 0 && !(core::is_mutant(core::Mutant::stale_scale) && writes > 0)) {
     const int words = core::scale_words(slot.storage);
     float* const stored = core::at<float>(state, slot.scales) + (slice * slot.blocks + block) * words;
     stored[0] = scale.lo;

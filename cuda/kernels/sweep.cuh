@@ -88,7 +88,8 @@ sweep(const Launch launch) {
     } else {
       for (int i = 0; i < N; ++i) {
         const int k = i / kVectors, col = (i % kVectors * T + t) * E;
-        const int count = next_row + k < end_row ? cols - col : 0;
+        int count = next_row + k < end_row ? cols - col : 0;
+        if (core::is_mutant(core::Mutant::last_vector_lost) && count < E) count = 0;
         const auto v = load_elements<G, E>(from + int64_t(k) * cols + i % kVectors * T * E, count, false);
         store<16>(to + i * Threads, pack<Bits<16>>(unpack<G, E>(v)));
       }
@@ -152,7 +153,10 @@ sweep(const Launch launch) {
       if (next_row < end_row) fetch();
       copy_commit();
       const int mine = warp >= turn ? warp - turn : warp - turn + warps;  // row of the batch that this warp finishes
-      copy_wait<kAhead>();
+      if (core::is_mutant(core::Mutant::copies_unwaited))
+        copy_wait<kAhead + 1>();
+      else
+        copy_wait<kAhead>();
       Bits<16>* const here = own + stage * kStage;
 
       float sums[N];
@@ -181,7 +185,7 @@ sweep(const Launch launch) {
       const float sum = warp_trees(sums, lane);
       const int which = tree_of_lane<N>(lane);
       if (lane < N) shared.sums[parity][which / kVectors][which % kVectors * warps + warp] = sum;
-      block_barrier();
+      if (!core::is_mutant(core::Mutant::sweep_barrier_lost)) block_barrier();
       for (int k = mine; k < Rows; k += warps) {
         const int row = batch + k;
         const auto four = unpack<float, 4>(load<16>(&shared.sums[parity][k][4 * lane]));
@@ -192,7 +196,10 @@ sweep(const Launch launch) {
         if (lane != 0) continue;
         float inverse = 0.0f;
         if (row < end_row) {
-          const float r = core::average(shared.old[group & 1][row - group_row], total, float(cols), shared.weights);
+          const auto counted = float(core::is_mutant(core::Mutant::padded_count) ? plan.pitch : cols);
+          const float r =
+              core::perturbed(core::PerturbedStage::row,
+                              core::average(shared.old[group & 1][row - group_row], total, counted, shared.weights));
           row_average[row] = core::canonical(r);
           inverse = core::inverse_row(r);
         }
@@ -213,7 +220,7 @@ sweep(const Launch launch) {
     }
   }
   block_barrier();
-  add_columns(own + stage_before * kStage, parity ^ 1);
+  if (!core::is_mutant(core::Mutant::last_batch_lost)) add_columns(own + stage_before * kStage, parity ^ 1);
 
   if (found != 0) atomic_add(scratch_at<uint64_t>(task, plan.nonfinite_count), uint64_t(found));
   const int64_t at = (int64_t(local_slice) * plan.strips + strip) * plan.pitch;

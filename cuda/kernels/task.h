@@ -89,6 +89,7 @@ PLUMBLINE_DEVICE core::StepScalars begin_step(const Task& task) {
                           *core::at<const float>(task.state, task.plan.multiplier));
 }
 PLUMBLINE_DEVICE float multiplier_of(const Task& task) {
+  if (core::is_mutant(core::Mutant::gradient_scale_ignored)) return 1.0f;
   return *core::at<const float>(task.state, task.plan.multiplier);
 }
 // Of the elements that passes counted, with what they read beyond a row's end: all under a multiplier that is no

@@ -42,6 +42,13 @@ TEST(KillMatrix, TheQuickSuiteNoticesEveryFaultOfTheTwin) {
   expect_all_killed(results, options.seed);
 }
 
+TEST(KillMatrix, TheEmulatorNoticesEveryFaultThatKernelsAloneHave) {
+  MatrixOptions options;
+  options.seed = fresh_seed();
+  options.kernels_alone = true;
+  expect_all_killed(run_mutants("emulator", options), options.seed);
+}
+
 TEST(KillMatrix, TheTableNamesKnownStagesAndEachFaultOnce) {
   std::set<std::string> quantities, ids;
   for (int q = 0; q < harness::kQuantities; ++q) quantities.insert(to_string(Quantity(q)));
