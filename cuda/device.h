@@ -11,6 +11,10 @@
 
 #include <cstdint>
 
+#ifdef PLUMBLINE_MUTANTS
+#include "cuda/mutants/device.h"
+#endif
+
 #define PLUMBLINE_TARGET gpu
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) __global__ void __launch_bounds__(max_threads, min_blocks)
 #define PLUMBLINE_DEVICE __device__ __forceinline__
