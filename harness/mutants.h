@@ -16,8 +16,8 @@ struct OptimizerMutant {
 };
 const std::vector<OptimizerMutant>& optimizer_mutants();
 
-// Whether this program has them.
-bool mutants_built();
+// Whether this program has them on a backend: "host", "emulator" or "cuda".
+bool mutants_built(const std::string& subject);
 
 // While it lives, every production subject of the process has the fault. One at a time.
 class ActiveMutant {

@@ -19,7 +19,7 @@ const RegisterProperty kAgreement({"agreement",
                                      if (result.verdict == harness::Verdict::vacuous) return;
                                      if (is_red(result.verdict)) RC_FAIL(result.reason);
                                    },
-                                   150});
+                                   150, true});
 
 }  // namespace
 }  // namespace plumbline::properties

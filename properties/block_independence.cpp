@@ -27,7 +27,7 @@ const RegisterProperty kBlockIndependence(
          p.options.nonfinite = reference::Nonfinite::zero;
          if (p.data.regime == harness::Regime::nonfinite) p.data.regime = harness::Regime::wide;
        });
-       const int64_t n = problem.elements(), changed = *rc::gen::inRange<int64_t>(0, n);
+       const int64_t n = problem.elements(), changed = *anywhere<int64_t>(0, n);
        const Inputs inputs = inputs_of(problem);
        Inputs other = inputs;
        change_values(other.gradients[0], problem.gradient,

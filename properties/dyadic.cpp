@@ -28,7 +28,7 @@ const RegisterProperty kDyadic({"dyadic", "g = +-2^a with lr a power of two give
                                         p.steps = std::min<int64_t>(p.steps, 3);
                                       },
                                       1 << 14);
-                                  const int exponent = *rc::gen::inRange(-8, 4);
+                                  const int exponent = *anywhere(-8, 4);
                                   const auto seed = *rc::gen::arbitrary<uint32_t>();
                                   std::mt19937 engine(seed);
                                   Inputs inputs = inputs_of(problem);

@@ -22,7 +22,7 @@ const RegisterProperty kEps1(
          p.steps = 3;
        });
        const auto kind = *rc::gen::element(0, 1, 2, 3);
-       const auto huge = *rc::gen::inRange(20, 50);
+       const auto huge = *anywhere(20, 50);
        Inputs inputs = inputs_of(problem);
        for (harness::Realized& g : inputs.gradients)
          change_values(g, problem.gradient, [&](double x, int64_t i) {

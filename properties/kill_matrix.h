@@ -27,6 +27,7 @@ struct MutantResult {
   bool changes_output = true;   // a fault that changes nothing is an error of the suite
   int64_t cases = 0;            // that a survivor passed
   std::string default_notices;  // the problem on which default tolerances notice it; empty: none
+  bool every_check = false;     // `kills` is complete
   bool killed() const { return !kills.empty(); }
 };
 
@@ -45,6 +46,9 @@ std::vector<MutantResult> run_mutants(const std::string& subject, const MatrixOp
 
 // Why a mutant that survives may; empty: it may not.
 std::string known_survivor(const std::string& id);
+// Tables of what was noticed by which check; where every check was asked, also of what each check notices alone: among
+// all, and among those that do not compare with the reference. The latter would be alone with a fault that the
+// reference shares. Red where a mutant survives without a known reason or changes no output.
 harness::Section describe_mutants(const std::vector<MutantResult>& results);
 
 }  // namespace plumbline::properties

@@ -20,7 +20,7 @@ const RegisterProperty kNonfiniteSkip(
          p.steps = 3;
          p.gradient_scale = 1;
        });
-       const auto bad = *rc::gen::inRange<int64_t>(0, problem.elements());
+       const auto bad = *anywhere<int64_t>(0, problem.elements());
        const auto value = *rc::gen::element(INFINITY, -INFINITY, NAN);
        Inputs inputs = inputs_of(problem);
        Inputs with = inputs;  // one more gradient, which is to be skipped, before the last

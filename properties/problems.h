@@ -19,6 +19,12 @@ namespace plumbline::properties {
 // everything that shrinking tries); what validate() then refuses is not drawn.
 rc::Gen<harness::Problem> problems(const std::function<void(harness::Problem&)>& adjust = {}, int64_t largest = 1024);
 
+// A number of [low, high), each as likely: RapidCheck's own ranges start small and grow with the number of cases.
+template <class T>
+rc::Gen<T> anywhere(T low, T high) {
+  return rc::gen::resize(rc::kNominalSize, rc::gen::inRange(low, high));
+}
+
 // Without momentum, confidence, limiter and projection.
 void plain_chain(harness::Problem& problem);
 // No random number in what is stored, and gradients as they are.

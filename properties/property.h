@@ -22,6 +22,7 @@ struct Property {
   std::function<void(const harness::Subject&)> check;
   // Cases that a quick suite tries; a full one ten times as many.
   int quick_cases = 40;
+  bool reads_reference = false;  // compares with the reference: blind to what that gets wrong in the same way
 };
 
 // Every registered property, by name.

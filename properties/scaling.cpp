@@ -27,7 +27,7 @@ const RegisterProperty kScaling(
          if (p.options.beta2_decay == -1.0) p.options.beta2_decay = -0.8;
          if (p.storage != Storage::fp32) p.storage = Storage::linear_u8;
        });
-       const int k = *rc::gen::inRange(-10, 13);
+       const int k = *anywhere(-10, 13);
        Inputs inputs = inputs_of(problem);
        // linear storage has an absolute floor of 1e-12 under its scale: no square comes near it
        for (harness::Realized& g : inputs.gradients)

@@ -15,6 +15,7 @@ struct Weights {
 
 template <class F>
 PLUMBLINE_HD F square(F g) {
+  if (is_mutant(Mutant::squares_scaled)) return g * F(0x1p19f) * (g * F(0x1p19f)) * F(0x1p-38f);
   return g * g;
 }
 

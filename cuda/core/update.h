@@ -1,6 +1,8 @@
 // From averages to parameters: preconditioner, norms, update. V^_ij = R_i C_j / mean(R) is never formed: R goes into a
 // scale per row, C into one per column.
 #pragma once
+#include <type_traits>
+
 #include "cuda/core/average.h"
 #include "cuda/core/mutant.h"
 #include "cuda/core/ops.h"
@@ -39,11 +41,20 @@ PLUMBLINE_HD F row_scale(F k, F r) {
 // b_j = 1 / sqrt(C_j)
 template <class F>
 PLUMBLINE_HD F col_scale(F c) {
+  if constexpr (std::is_same_v<F, float>) {
+    if (is_mutant(Mutant::root_an_ulp_off) && (to_bits(c) & 0x7fffffu) == 0) return 0x1.000002p0f / sqrt(c);
+  }
   return F(1.0f) / sqrt(c);
 }
 // p <- p keep - a_i g b_j
 template <class F>
 PLUMBLINE_HD F apply(F p, F g, F a, F b, F keep) {
+  if constexpr (std::is_same_v<F, float>) {
+    if ((is_mutant(Mutant::negative_in_other_order) && g < -0x1p-20f) ||
+        (is_mutant(Mutant::large_in_other_order) && (g >= 1.0f || g <= -1.0f)))
+      return fma(-(a * g), b, p * keep);
+  }
+  if (is_mutant(Mutant::decay_subtracted)) return fma(-a, g * b, p + -(p * (F(1.0f) + -keep)));
   if (is_mutant(Mutant::decay_after_update)) return fma(-a, g * b, p) * keep;
   return fma(-a, g * b, p * keep);
 }
@@ -55,6 +66,7 @@ PLUMBLINE_HD F full_update(F g, F v) {
 // p <- p keep - step u
 template <class F>
 PLUMBLINE_HD F apply_full(F p, F u, F step, F keep) {
+  if (is_mutant(Mutant::decay_subtracted)) return fma(-step, u, p + -(p * (F(1.0f) + -keep)));
   if (is_mutant(Mutant::decay_after_update)) return fma(-step, u, p) * keep;
   return fma(-step, u, p * keep);
 }

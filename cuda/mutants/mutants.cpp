@@ -39,12 +39,14 @@ void activate(const core::ActiveFault& fault) {
 
 RegisterFaultCopier::RegisterFaultCopier(FaultCopier copy) { copiers().push_back(copy); }
 bool mutants_built() { return true; }
+bool kernel_mutants_built() { return !copiers().empty(); }
 void set_mutant(core::Mutant id) { activate({id, core::PerturbedStage::none, 1.0f}); }
 void set_perturbation(core::PerturbedStage stage, int ulps) {
   activate({core::Mutant::none, stage, 1.0f + float(ulps) * 0x1p-23f});
 }
 #else
 bool mutants_built() { return false; }
+bool kernel_mutants_built() { return false; }
 void set_mutant(core::Mutant) { throw std::logic_error("this build of the library has no mutants"); }
 void set_perturbation(core::PerturbedStage, int) { throw std::logic_error("this build of the library has no mutants"); }
 #endif

@@ -19,6 +19,7 @@ std::span<const MutantRow> mutant_table();
 
 // Whether this build of the library has them.
 bool mutants_built();
+bool kernel_mutants_built();  // and the kernels for a GPU do
 // Picks the fault of every optimizer in the process; `none` for a sound one. Not while a step runs. Throws
 // std::logic_error in a build without mutants.
 void set_mutant(core::Mutant id);

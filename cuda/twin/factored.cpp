@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <numeric>
+#include <vector>
 
 #include "cuda/core/tree.h"
 
@@ -15,6 +18,12 @@ using core::PerturbedStage;
 
 // Columns per item of the column pass: whole tiles of norm_tiles.
 constexpr int64_t kColumns = 16 * core::kColumnTile;
+
+// The same tree over the squares from the last to the first: for mutants.
+float backwards_sum(const float* s, int64_t n) {
+  const std::vector<float> reversed(std::make_reverse_iterator(s + n), std::make_reverse_iterator(s));
+  return tree_sum(reversed.data(), n);
+}
 
 // R_i, and the strip's partial sums of the columns; with momentum of the gradient that is written, too.
 void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip, float* c,
@@ -38,6 +47,9 @@ void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t
       }
     }
     const int64_t at_row = slice * t.rows + i;
+    if ((is_mutant(Mutant::odd_rows_backwards) && i % 2 != 0) ||
+        (is_mutant(Mutant::later_slices_backwards) && slice > 0))
+      sum = backwards_sum(s, t.cols);
     if (is_mutant(Mutant::lost_tail) && t.cols > 8) sum = tree_sum(s, t.cols & ~7);
     const auto count = float(is_mutant(Mutant::padded_count) ? t.pitch : t.cols);
     average.row[at_row] = core::canonical(
@@ -142,7 +154,10 @@ void apply(const FactoredPass& x) {
         const int64_t beside = is_mutant(Mutant::neighbour_row) && i + 1 < t.rows ? i + 1 : i;
         const float a = core::row_scale(k, average.row[slice * t.rows + beside]);
         const float* b = average.scale + slice * t.pitch + (is_mutant(Mutant::neighbour_column) ? 1 : 0);
-        update_row(p, v, b, a, x.s.keep, t.cols);
+        if (is_mutant(Mutant::zeroed_in_other_order) && t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0)
+          for (int64_t j = 0; j < t.cols; ++j) p[j] = core::fma(-(a * v[j]), b[j], p[j] * x.s.keep);
+        else
+          update_row(p, v, b, a, x.s.keep, t.cols);
       }
       x.parameter.close(x.element(slice, i), x.place(slice, i), p);
       if (h.carried) {
@@ -155,7 +170,11 @@ void apply(const FactoredPass& x) {
   });
   if (!h.carried) return;
   x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {
-    x.slice_parameter[k] = core::tree_in_place(x.parameter_sums + k * t.rows, t.rows);
+    double* const rows = x.parameter_sums + k * t.rows;
+    if (is_mutant(Mutant::carried_in_plain_order))
+      x.slice_parameter[k] = std::accumulate(rows, rows + t.rows, 0.0);
+    else
+      x.slice_parameter[k] = core::tree_in_place(rows, t.rows);
   });
 }
 

@@ -56,7 +56,9 @@ const std::vector<OptimizerMutant>& optimizer_mutants() {
   return all;
 }
 
-bool mutants_built() { return plumbline::mutants_built(); }
+bool mutants_built(const std::string& subject) {
+  return subject == "cuda" ? plumbline::kernel_mutants_built() : plumbline::mutants_built();
+}
 
 ActiveMutant::ActiveMutant(const std::string& id) {
   expect_built();

@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "harness/error.h"
@@ -159,6 +162,15 @@ TEST(Shrinking, EndsAtTheSmallestProblemThatStillFails) {
   EXPECT_EQ(p.options, reference::PlumblineOptions{}) << result.counterexample;
   EXPECT_EQ(p.storage, harness::Storage::fp32);
   EXPECT_EQ(p.data.regime, harness::Regime::gaussian);
+}
+
+TEST(Property, EachHasAFileOfItsNameAndALineInTheIndex) {
+  std::ifstream file(PROPERTIES_FOLDER "/README.md");
+  const std::string index{std::istreambuf_iterator<char>(file), {}};
+  for (const std::string& name : names()) {
+    EXPECT_TRUE(std::filesystem::exists(PROPERTIES_FOLDER "/" + name + ".cpp")) << name;
+    EXPECT_NE(index.find("| [" + name + ".cpp](" + name + ".cpp) |"), std::string::npos) << name;
+  }
 }
 
 TEST(Property, GivingUpAndBreakingAreNoPasses) {
