@@ -106,7 +106,7 @@ class CaseRun {
     judges_.reserve(kQuantities);
     for (int q = 0; q < kQuantities; ++q) judges_.emplace_back(static_cast<Quantity>(q));
     source_.initial_parameter(parameter_);
-    ledger_.emplace(problem_, parameter_.values);
+    if (options.global) ledger_.emplace(problem_, parameter_.values);
     times_.generate += watch_.lap();
     session_ = subject.start(problem_, parameter_.bytes);
     arithmetic_ = session_->arithmetic();
@@ -352,14 +352,15 @@ class CaseRun {
   // What the subject left is where the next step starts.
   void advance(int64_t step) {
     views_.clear();
-    for (size_t i = 0; i < observed_.state.size(); ++i) {
+    for (size_t i = 0; ledger_ && i < observed_.state.size(); ++i) {
       const SlotInfo& slot = info(observed_.state[i].slot);
       const auto& used = observed_.*slot.observed;
       views_.push_back({slot.slot, &decoded_[i].values, used ? std::span<const float>(*used) : std::span<const float>(),
                         &(record_.*slot.recorded), observed_.state[i].storage == Storage::fp32});
     }
-    ledger_->step(step, gradient_.values, bounds_, views_, &expected_, observed_.parameter, judges_,
-                  options_.record_drift ? &drift_ : nullptr);
+    if (ledger_)
+      ledger_->step(step, gradient_.values, bounds_, views_, &expected_, observed_.parameter, judges_,
+                    options_.record_drift ? &drift_ : nullptr);
     keep_failure(step);
     for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
     momentum_ = nullptr;

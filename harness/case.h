@@ -15,6 +15,7 @@ struct CaseOptions {
   const Subject* twin = nullptr;                        // a subject that must give the same bits, step by step
   bool evidence = false;                                // keep the bits of the first step at which something broke
   std::optional<int64_t> evidence_step = std::nullopt;  // keep those of this step instead, broken or not
+  bool global = true;                                   // compare with a reference that runs on from the start too
 };
 
 // Never throws for what a subject does (that is Verdict::error); throws InputError for a problem that cannot be

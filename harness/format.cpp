@@ -25,6 +25,14 @@ constexpr std::array<Layout, kDTypes> kLayout = {
 
 const Layout& layout(DType type) { return kLayout[static_cast<size_t>(type)]; }
 
+// 2^e of a normal number, without a call.
+constexpr double power_of_two(int e) { return std::bit_cast<double>(uint64_t(e + 1023) << 52); }
+constexpr double largest_of(const Layout& f) {
+  return (2.0 - power_of_two(1 - f.significand)) * power_of_two(f.max_exponent);
+}
+constexpr std::array<double, kDTypes> kLargest = {largest_of(kLayout[0]), largest_of(kLayout[1]),
+                                                  largest_of(kLayout[2]), largest_of(kLayout[3])};
+
 // A 16-bit pattern as a double: sign, exponent, fraction of the given widths.
 double from_bits16(uint16_t bits, int fraction_bits, int bias) {
   const int exponent_bits = 15 - fraction_bits;
@@ -93,14 +101,11 @@ DType parse_dtype(std::string_view text) {
 
 size_t size_of(DType type) { return layout(type).bytes; }
 int significand_bits(DType type) { return layout(type).significand; }
-double unit_roundoff(DType type) { return std::ldexp(1.0, -layout(type).significand); }
+double unit_roundoff(DType type) { return power_of_two(-layout(type).significand); }
 double smallest_subnormal(DType type) {
   return std::ldexp(1.0, layout(type).min_exponent - layout(type).significand + 1);
 }
-double largest_finite(DType type) {
-  const Layout& f = layout(type);
-  return std::ldexp(2.0 - std::ldexp(1.0, 1 - f.significand), f.max_exponent);
-}
+double largest_finite(DType type) { return kLargest[static_cast<size_t>(type)]; }
 
 double round_to(DType type, double x) {
   switch (type) {
@@ -145,7 +150,13 @@ void load(DType type, const std::byte* bytes, std::span<double> out) {
         out[i] = x;
       }
       return;
-    case DType::bfloat16:
+    case DType::bfloat16:  // no table: half a megabyte would not stay in the cache
+      for (size_t i = 0; i < out.size(); ++i) {
+        uint16_t x;
+        std::memcpy(&x, bytes + 2 * i, 2);
+        out[i] = widen_bf16(x);
+      }
+      return;
     case DType::float16: {
       const std::vector<double>& values = values16(type);
       for (size_t i = 0; i < out.size(); ++i) {
@@ -161,12 +172,13 @@ Interval rounding_interval(DType type, double v) {
   const Layout& f = layout(type);
   if (type == DType::float64) return {v, v};
   const double largest = largest_finite(type);
-  const double threshold = largest + std::ldexp(1.0, f.max_exponent - f.significand);  // from here on: infinity
+  const double threshold = largest + power_of_two(f.max_exponent - f.significand);  // from here on: infinity
   if (std::isinf(v)) return v > 0 ? Interval{threshold, INFINITY} : Interval{-INFINITY, -threshold};
   const double a = std::fabs(v);
-  const int e = a == 0 ? f.min_exponent : std::max(std::ilogb(a), f.min_exponent);
-  const double ulp = std::ldexp(1.0, e - f.significand + 1);
-  const bool power = a == std::ldexp(1.0, e) && e > f.min_exponent;  // the neighbour below is half as far
+  // the exponent of a, as the format's value that a is: normal in double
+  const int e = a == 0 ? f.min_exponent : std::max(int(std::bit_cast<uint64_t>(a) >> 52) - 1023, f.min_exponent);
+  const double ulp = power_of_two(e - f.significand + 1);
+  const bool power = a == power_of_two(e) && e > f.min_exponent;  // the neighbour below is half as far
   const double low = a - (power ? ulp / 4 : ulp / 2), high = std::min(a + ulp / 2, threshold);
   return v < 0 || (v == 0 && std::signbit(v)) ? Interval{-high, -low} : Interval{low, high};
 }

@@ -12,24 +12,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Rounding intervals of all 2^16 values of a 16-bit type.
-const std::vector<Interval>& intervals(DType type) {
-  auto build = [](DType t) {
-    std::vector<Interval> all(1 << 16);
-    for (uint32_t i = 0; i < all.size(); ++i) {
-      const auto bits = static_cast<uint16_t>(i);
-      std::byte raw[2];
-      std::memcpy(raw, &bits, 2);
-      double v = 0;
-      load(t, raw, {&v, 1});
-      all[i] = std::isnan(v) ? Interval{v, v} : rounding_interval(t, v);
-    }
-    return all;
-  };
-  static const std::vector<Interval> brain = build(DType::bfloat16), half = build(DType::float16);
-  return type == DType::bfloat16 ? brain : half;
-}
-
 }  // namespace
 
 namespace {
@@ -119,24 +101,24 @@ void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> 
   for (size_t i = count; i < expected.size(); ++i)  // missing
     element(step, int64_t(i), std::numeric_limits<double>::quiet_NaN(), expected[i], bound[i]);
   if (type == DType::float32) {
-    thread_local std::vector<float> values;
-    values.resize(count);
-    std::memcpy(values.data(), got.data(), 4 * count);
-    whole(step, std::span<const float>(values), expected.first(count), bound.first(count));
+    thread_local std::vector<float> singles;
+    singles.resize(count);
+    std::memcpy(singles.data(), got.data(), 4 * count);
+    whole(step, std::span<const float>(singles), expected.first(count), bound.first(count));
     return;
   }
-  const std::vector<Interval>& all = intervals(type);
+  thread_local std::vector<double> values;
+  values.resize(count);
+  load(type, got.data(), values);
   for (size_t i = 0; i < count; ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, got.data() + 2 * i, 2);
-    const Interval in = all[bits];
-    double value = 0, ratio;
-    load(type, got.data() + 2 * i, {&value, 1});
+    const double value = values[i];
+    double ratio;
     if (std::isnan(value) || std::isnan(expected[i])) {
       ratio = error_ratio(value, expected[i], bound[i]);
     } else if (std::isinf(expected[i])) {
       ratio = error_ratio(value, expected[i], bound[i], largest_finite(type));
     } else {  // distance from the expected value to the reals that round to what is stored
+      const Interval in = rounding_interval(type, value);
       const double distance = std::max({in.low - expected[i], expected[i] - in.high, 0.0});
       ratio = distance == 0 ? (std::isnan(bound[i]) ? kInfinity : 0.0) : error_ratio(distance, 0, bound[i]);
     }

@@ -11,7 +11,6 @@
 
 #include "harness/bundle.h"
 #include "harness/case.h"
-#include "harness/checksum.h"
 #include "harness/command.h"
 #include "harness/conformance.h"
 #include "harness/error.h"
@@ -80,17 +79,25 @@ std::string command_line(int argc, char** argv) {
   return text;
 }
 
+class CensusListener final : public Listener {
+ public:
+  explicit CensusListener(Census& census) : census_(census) {}
+  void begin(const RunDescription&, uint64_t) override {}
+  void on_case(const CaseResult& result) override { census_.on_case(result); }
+  void end(const RunSummary&) override {}
+
+ private:
+  Census& census_;
+};
+
 // Runs planned cases under the reports, the progress line and the summary.
-int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const CommonOptions& o,
-                 const std::string& suite, double budget, const std::string& command, Shard part = {},
-                 const std::function<void(const std::function<void(const Section&)>&)>& studies = {}) {
+int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o, const std::string& suite,
+                 double budget, const std::string& command, Shard part = {},
+                 const std::function<void(const std::function<void(const Section&)>&)>& studies = {},
+                 const std::vector<Census*>& censuses = {}) {
   const uint64_t planned = cases.size();
-  Checksum lines;
-  for (const PlannedCase& c : cases) {
-    const std::string text = to_string(c.problem);
-    lines.add(std::as_bytes(std::span(text)));
-  }
-  cases = select_shard(std::move(cases), part);
+  const uint64_t lines = checksum_of(cases);
+  cases = select_shard(cases, part);
   if (cases.empty()) throw InputError("no cases: the suite, or this shard of it, is empty");
   RunDescription description = describe_machine(subject.name());
   description.command = command;
@@ -100,15 +107,16 @@ int run_reported(std::vector<PlannedCase> cases, const Subject& subject, const C
   description.shard = part.index;
   description.shards = part.count;
   description.suite_cases = planned;
-  description.suite_checksum = lines.value();
+  description.suite_checksum = lines;
 
   std::vector<std::unique_ptr<Listener>> owned;
-  owned.reserve(report_writers().size() + 2);
+  owned.reserve(report_writers().size() + 2 + censuses.size());
   for (const ReportWriter& writer : report_writers()) owned.push_back(writer.make(o.report));
   auto terminal = std::make_unique<TerminalSummary>(o.report + "/report.html", wants_colour(stdout));
   TerminalSummary& summary_text = *terminal;
   owned.push_back(std::move(terminal));
   if (!o.quiet) owned.push_back(std::make_unique<ProgressLine>(stderr));
+  for (Census* census : censuses) owned.push_back(std::make_unique<CensusListener>(*census));
   std::vector<Listener*> listeners;
   listeners.reserve(owned.size());
   for (const auto& listener : owned) listeners.push_back(listener.get());
@@ -239,22 +247,32 @@ int program(int argc, char** argv) {
   const Shard part = shard.empty() ? shard_from_environment() : parse_shard(shard);
   const SuiteSize size = parse_size(suite);
   const auto subject = choose_subject(common);
-  std::vector<PlannedCase> cases;
+  CasePlan cases;
   std::set<std::string> families;
   for (const CaseSource& source : case_sources()) families.insert(source.family);
   if (family != "all" && !families.contains(family))
     throw InputError(fmt::format("family '{}': expected all, {}", family, fmt::join(families, ", ")));
   for (const CaseSource& source : case_sources()) {
     if (family != "all" && source.family != family) continue;
-    for (PlannedCase& planned : source.plan({size, common.seed, subject->name()})) cases.push_back(std::move(planned));
+    cases.append(source.plan({size, common.seed, subject->name()}));
+  }
+  // A shard sees too little to count what its suite met.
+  std::vector<std::unique_ptr<Census>> censuses;
+  std::vector<Census*> counting;
+  for (const SuiteCensus& census : suite_censuses()) {
+    if (part.count > 1 || (family != "all" && family != census.family)) continue;
+    censuses.push_back(census.make({size, common.seed, subject->name()}));
+    counting.push_back(censuses.back().get());
   }
   // One shard brings the studies: they are not cut.
   const auto studies = [&](const std::function<void(const Section&)>& tell) {
+    for (const auto& census : censuses) tell(census->describe(seconds == 0));
     for (const SuiteStudy& study : suite_studies())
       if (part.index == 0 && (family == "all" || family == study.family))
         tell(study.run({size, common.seed, subject->name()}, *subject));
   };
-  return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part, studies);
+  return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part, studies,
+                      counting);
 }
 
 }  // namespace

@@ -37,6 +37,30 @@ struct PlannedCase {
   const Problem& optimizer() const { return std::get<Problem>(problem); }
 };
 
+// Cases in an order, each made when it is asked for: 10^6 of them are never in memory together.
+class CasePlan {
+ public:
+  using Make = std::function<PlannedCase(size_t index)>;  // the same for the same index, from any thread
+  CasePlan() = default;
+  CasePlan(std::vector<PlannedCase> cases);  // NOLINT(google-explicit-constructor): a plan that is all there
+  CasePlan(size_t count, Make make);
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  PlannedCase operator[](size_t index) const;
+  void append(CasePlan plan);
+  // Every `count`-th case from `first` on.
+  CasePlan every(size_t count, size_t first) const;
+  std::vector<PlannedCase> all() const;
+
+ private:
+  struct Part {
+    size_t end;  // of the plan's indices that are in this part or before
+    Make make;
+  };
+  std::vector<Part> parts_;
+  size_t size_ = 0;
+};
+
 enum class SuiteSize : uint8_t { quick, full, nightly };
 // What a source of cases is asked for.
 struct SuiteRequest {
@@ -47,12 +71,34 @@ struct SuiteRequest {
 
 struct CaseSource {
   std::string name;
-  std::function<std::vector<PlannedCase>(const SuiteRequest& request)> plan;
+  std::function<CasePlan(const SuiteRequest& request)> plan;
   std::string family = "optimizer";  // of its cases
 };
 
 // Every registered source, by name.
 const std::vector<CaseSource>& case_sources();
+
+// What the cases of a suite come to together: hears of every one, then brings a section.
+class Census {
+ public:
+  virtual ~Census() = default;
+  virtual void on_case(const CaseResult& result) = 0;
+  // `whole`: every case of the suite was to run, so that what was not met is missing.
+  virtual Section describe(bool whole) const = 0;
+};
+
+struct SuiteCensus {
+  std::string name;
+  std::string family = "optimizer";  // of the cases that it counts
+  std::function<std::unique_ptr<Census>(const SuiteRequest& request)> make;
+};
+
+// Every registered census, by name.
+const std::vector<SuiteCensus>& suite_censuses();
+
+struct RegisterSuiteCensus {
+  explicit RegisterSuiteCensus(SuiteCensus census);
+};
 
 // A part of a suite that brings a section and not cases.
 struct SuiteStudy {

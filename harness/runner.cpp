@@ -14,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "harness/checksum.h"
 #include "harness/error.h"
 
 namespace plumbline::harness {
@@ -35,13 +36,12 @@ Shard checked(int index, int count, std::string_view text) {
 
 }  // namespace
 
-RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,
+RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  for (const PlannedCase& planned : cases)
-    validate(planned.problem);  // bad input shows before anything runs or is written
+  checksum_of(cases);  // bad input shows before anything runs or is written
   for (Listener* listener : listeners) listener->begin(description, cases.size());
 
   RunSummary summary;
@@ -62,7 +62,7 @@ RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject,
   };
   auto run_one = [&] {
     const size_t index = claimed++;
-    const PlannedCase& planned = cases[index];
+    const PlannedCase planned = cases[index];
     CaseResult result;
     if (options.budget > 0 && seconds() > options.budget) {
       result.line = to_string(planned.problem);
@@ -137,10 +137,26 @@ Shard shard_from_environment() {
   return {};
 }
 
-std::vector<PlannedCase> select_shard(std::vector<PlannedCase> cases, Shard shard) {
-  std::vector<PlannedCase> mine;
-  for (size_t i = size_t(shard.index); i < cases.size(); i += size_t(shard.count)) mine.push_back(std::move(cases[i]));
-  return mine;
+CasePlan select_shard(const CasePlan& cases, Shard shard) {
+  return shard.count == 1 ? cases : cases.every(size_t(shard.count), size_t(shard.index));
+}
+
+uint64_t checksum_of(const CasePlan& cases) {
+  constexpr size_t kPiece = 4096;  // whatever the number of threads
+  std::vector<uint64_t> pieces((cases.size() + kPiece - 1) / kPiece);
+  tbb::parallel_for(size_t(0), pieces.size(), [&](size_t piece) {
+    Checksum lines;
+    for (size_t i = piece * kPiece; i < std::min(cases.size(), (piece + 1) * kPiece); ++i) {
+      const AnyProblem problem = cases[i].problem;
+      validate(problem);
+      const std::string line = to_string(problem);
+      lines.add(std::as_bytes(std::span(line)));
+    }
+    pieces[piece] = lines.value();
+  });
+  Checksum all;
+  all.add(std::as_bytes(std::span(pieces)));
+  return all.value();
 }
 
 }  // namespace plumbline::harness

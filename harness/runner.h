@@ -19,7 +19,7 @@ struct RunOptions {
   std::function<void(const std::function<void(const Section&)>& tell)> studies = {};
 };
 
-RunSummary run_cases(std::span<const PlannedCase> cases, const Subject& subject, const RunDescription& description,
+RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options = {});
 
 // Seconds of "60s", "10m", "2h" or a bare number; 0 for nothing. Throws InputError.
@@ -32,6 +32,9 @@ struct Shard {
 Shard parse_shard(const std::string& text);  // "2/8"
 // From GTEST_SHARD_INDEX and GTEST_TOTAL_SHARDS, or Slurm's array variables; the whole where they are not set.
 Shard shard_from_environment();
-std::vector<PlannedCase> select_shard(std::vector<PlannedCase> cases, Shard shard);
+CasePlan select_shard(const CasePlan& cases, Shard shard);
+
+// Of the lines of all cases, in their order. Throws InputError for a case that is impossible.
+uint64_t checksum_of(const CasePlan& cases);
 
 }  // namespace plumbline::harness

@@ -23,8 +23,8 @@ std::vector<int64_t> draw_matrix(Draw& d, int64_t largest) {
 }
 // Enough of both axes for the roundings of a few hundred values to differ.
 void take_many_values(Problem& p, Draw& d, int64_t largest) {
-  const int64_t cols = p.shape.back();
-  if (p.elements() >= 256 && cols > 1 && cols < p.elements()) return;
+  const int64_t cols = p.shape.back(), rows = p.shape.size() < 2 ? 1 : p.shape[p.shape.size() - 2];
+  if (p.elements() >= 256 && cols > 1 && rows > 1) return;
   const int side = largest < 256 ? 8 : 16;
   p.shape = {d.between(side, largest < 1600 ? side : 40), d.between(side, largest < 1600 ? side : 40)};
 }
@@ -129,7 +129,10 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       break;
     case Feature::limiter:  // gradients that grow, or a momentum that starts from nothing
       o.limiter_margin = d.of({0.0, 0.01, 0.1});
-      o.beta3.reset();  // which keeps the norm about where it is
+      if (o.beta2_decay > -0.8) o.beta2_decay = -0.8;  // averages that follow at once let no norm grow
+      p.parameter = DType::float32;
+      if (p.elements() < 64) p.shape = {8, 8};  // of a few elements, a norm may happen to fall
+      o.beta3.reset();                                         // which keeps the norm about where it is
       o.clip = o.momentum_of == MomentumOf::update ? o.clip : 0;
       if (o.projection_rank > 0) o.beta1 = 0.9, o.projection_refresh = 200;
       p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
@@ -163,6 +166,7 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
         p.shape = {d.between(4, 8), d.between(8, int(std::clamp<int64_t>(largest / 8, 8, 40)))};
       o.projection_factored = true;
       o.projection_rank = std::clamp<int64_t>(o.projection_rank, 2, 4);
+      if (p.data.regime == Regime::rank_one) p.data.regime = Regime::gaussian;  // of which factors are exact
       break;
     case Feature::projection_seed:
       o.projection_seed = d.of<int64_t>({1, 12345, 0xffffffff});
@@ -172,6 +176,10 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       p.storage = d.of({Storage::al8, Storage::log_u8, Storage::linear_u8, Storage::al16});
       p.rounding = p.storage == Storage::linear_u8 || d.one_in(2) ? Rounding::stochastic : Rounding::dither;
       if (p.data.regime == Regime::constant) p.data.regime = Regime::gaussian;
+      if (p.storage == Storage::log_u8) {  // of one octave it has two codes
+        p.data.regime = Regime::wide;
+        p.gradient = DType::float32;
+      }
       take_many_values(p, d, largest);
       break;
     case Feature::momentum_rounding:
@@ -209,7 +217,7 @@ void settle(Problem& p) {
   const Regime r = p.data.regime;
   if (even && (r == Regime::wide || r == Regime::extreme || r == Regime::sparse_rows || r == Regime::zero_rows ||
                r == Regime::subnormal || r == Regime::constant ||
-               (r == Regime::heavy_tail && p.momentum_storage == Storage::uf4)))
+               (r == Regime::heavy_tail && (p.momentum_storage == Storage::uf4 || o.projection_rank > 0))))
     p.data.regime = Regime::gaussian;
   // Where u is the sign of g, a momentum of it has two values.
   if (o.beta1 && o.momentum_of == MomentumOf::update) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "properties/census.h"
+#include "properties/designed.h"
 #include "properties/draw.h"
 #include "properties/extended.h"
 
@@ -213,15 +215,22 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   return p;
 }
 
-std::vector<harness::PlannedCase> plan(const harness::SuiteRequest& request) {
+harness::CasePlan plan(const harness::SuiteRequest& request) {
   const bool emulator = request.subject == "emulator";
-  const int count = request.size == harness::SuiteSize::quick  ? (emulator ? 300 : 1200)
-                    : request.size == harness::SuiteSize::full ? (emulator ? 2000 : 6000)
-                                                               : 1'000'000;
-  std::vector<harness::PlannedCase> cases;
-  for (Problem& p : generate_problems(request.seed, count, emulator ? 4096 : 1 << 16))
-    cases.push_back({std::move(p), "generated", false});
-  return cases;
+  const size_t count = request.size == harness::SuiteSize::quick  ? (emulator ? 300 : 1200)
+                       : request.size == harness::SuiteSize::full ? (emulator ? 2000 : 6000)
+                                                                  : 1'000'000;
+  // A night's million are small: what size brings is for the full suite.
+  const int64_t largest = emulator || request.size == harness::SuiteSize::nightly ? 4096 : 1 << 16;
+  std::vector<harness::PlannedCase> designed;
+  for (Problem& p : designed_problems(strength_of(request.size), request.seed, largest))
+    designed.push_back({std::move(p), "designed", false});
+  harness::CasePlan all(std::move(designed));
+  const size_t left = count - std::min(count, all.size());
+  all.append({left, [seed = request.seed, largest](size_t i) {
+                return harness::PlannedCase{generate(seed, int(i), largest), "generated", false};
+              }});
+  return all;
 }
 
 const harness::RegisterCaseSource kRegistration({"generated", plan});

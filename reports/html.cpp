@@ -15,6 +15,9 @@ namespace {
 
 using harness::Verdict;
 
+// What the options' values met together belongs to the options.
+constexpr std::string_view kCoverage = "coverage";
+
 struct Part {
   const char* name;
   double seconds;
@@ -98,9 +101,9 @@ void head(Page& page, const Summary& s) {
     }
     out += "</ul>";
   }
-  if (s.planned != 0 && s.planned != s.cases.size())
+  if (s.planned != 0 && s.planned != s.all_cases())
     out += fmt::format(R"(<p class="quiet">{} cases were planned, {} were run.</p>)", format_count(s.planned),
-                       format_count(s.cases.size()));
+                       format_count(s.all_cases()));
   if (!s.outcome.errors.empty()) {
     out += R"(<div class="errors">)";
     for (const auto& error : s.outcome.errors) out += fmt::format("<p>{}</p>", escape_markup(error));
@@ -124,10 +127,13 @@ void head(Page& page, const Summary& s) {
   };
   if (s.red_cases() != 0) link("red", "red cases");
   if (!s.options.empty()) link("options", "options");
+  for (const harness::Section& section : s.sections)
+    if (section.id == kCoverage) link(section.id, "coverage", !section.green);
   if (!s.cases.empty()) link("bounds", "error / bound");
   if (!s.worst.kept().empty()) link("nearest", "nearest to their bounds");
   if (!s.drift.empty()) link("drift", "drift");
-  for (const harness::Section& section : s.sections) link(section.id, section.title, !section.green);
+  for (const harness::Section& section : s.sections)
+    if (section.id != kCoverage) link(section.id, section.title, !section.green);
   if (!s.cases.empty()) link("time", "time");
   link("machine", "machine and build");
   page.add(out + "</ul></nav>\n");
@@ -181,10 +187,13 @@ std::string write_html(const Summary& s) {
   head(page, s);
   red_cases(page, s);
   options(page, s);
+  for (const harness::Section& section : s.sections)
+    if (section.id == kCoverage) study(page, section);
   quantities(page, s);
   worst_cases(page, s);
   drift(page, s);
-  for (const harness::Section& section : s.sections) study(page, section);
+  for (const harness::Section& section : s.sections)
+    if (section.id != kCoverage) study(page, section);
   times(page, s);
   machine(page, s.run);
   page.add("</main>");

@@ -55,6 +55,8 @@ ordered_json outcome_json(const Summary& s) {
   return {{"green", s.green()},
           {"planned", s.planned},
           {"cases", s.outcome.cases()},
+          {"unlisted", s.unlisted},
+          {"unlisted_red", s.unlisted_red},
           {"seconds", s.outcome.seconds},
           {"verdicts", by_verdict(s.outcome.verdicts)},
           {"errors", s.outcome.errors}};

@@ -84,6 +84,7 @@ std::string write_junit(const Summary& s) {
                                     {"machine", s.run.gpu.empty() ? s.run.cpu : s.run.gpu},
                                     {"command", s.run.command}})
     properties += fmt::format("   <property name=\"{}\" value=\"{}\"/>\n", name, escape_markup(value));
+  if (s.unlisted > 0) properties += fmt::format("   <property name=\"unlisted cases\" value=\"{}\"/>\n", s.unlisted);
   properties += "  </properties>\n";
   // Cases are sorted by suite.
   for (auto first = s.cases.begin(); first != s.cases.end();) {

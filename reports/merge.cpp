@@ -58,7 +58,7 @@ void require_complete(const std::vector<NamedSummary>& parts) {
     if (const NamedSummary* other = by_index[size_t(index)])
       throw InputError(fmt::format("shard {}/{} is given twice: {} and {}", index, count, other->name, part.name));
     by_index[size_t(index)] = &part;
-    cases += part.summary.cases.size();
+    cases += part.summary.all_cases();
   }
   std::vector<int> missing;
   for (int i = 0; i < count; ++i)
@@ -156,8 +156,9 @@ void add_part(Summary& to, Summary&& from) {
     if (to.red.wants(detail.entry)) to.red.add(detail);
   to.drift.insert(to.drift.end(), std::make_move_iterator(from.drift.begin()),
                   std::make_move_iterator(from.drift.end()));
-  to.cases.insert(to.cases.end(), std::make_move_iterator(from.cases.begin()),
-                  std::make_move_iterator(from.cases.end()));
+  for (CaseEntry& entry : from.cases) to.list(std::move(entry));
+  to.unlisted += from.unlisted;
+  to.unlisted_red += from.unlisted_red;
   for (const harness::Section& section : from.sections) add_section(to.sections, section);
 }
 

@@ -219,7 +219,11 @@ void fill(const Json& value, Summary& s) {
     for (const Json& section : value["sections"]) s.sections.push_back(section_from(section));
   s.cases.reserve(value.at("cases").size());
   for (const Json& c : value["cases"]) s.cases.push_back(entry_from(c));
-  if (s.cases.size() != s.outcome.cases())
+  if (outcome.contains("unlisted")) {
+    s.unlisted = outcome["unlisted"].get<uint64_t>();
+    s.unlisted_red = outcome.at("unlisted_red").get<uint64_t>();
+  }
+  if (s.all_cases() != s.outcome.cases())
     throw std::invalid_argument(fmt::format("{} cases are listed, {} were counted", s.cases.size(), s.outcome.cases()));
 }
 

@@ -115,7 +115,18 @@ void Summary::add(const CaseResult& result, const std::string& bundle) {
   if (ratio >= 0 && worst.wants(entry)) worst.add(detail_of(result, entry, bundle));
   if (harness::is_red(result.verdict) && red.wants(entry)) red.add(detail_of(result, entry, bundle));
   if (!result.drift.empty()) drift.push_back({result.line, result.suite, result.subject, result.drift});
-  cases.push_back(std::move(entry));
+  list(std::move(entry));
+}
+
+void Summary::list(CaseEntry entry) {
+  const bool red_one = harness::is_red(entry.verdict);
+  if (cases.size() < kListed || (red_one && red_listed_beyond_ < kListed)) {
+    red_listed_beyond_ += cases.size() >= kListed;
+    cases.push_back(std::move(entry));
+    return;
+  }
+  ++unlisted;
+  unlisted_red += red_one;
 }
 
 void Summary::finish(const harness::RunSummary& summary) {
@@ -139,8 +150,8 @@ bool Summary::green() const {
 }
 
 uint64_t Summary::red_cases() const {
-  return static_cast<uint64_t>(
-      std::count_if(cases.begin(), cases.end(), [](const CaseEntry& c) { return harness::is_red(c.verdict); }));
+  return unlisted_red + static_cast<uint64_t>(std::count_if(
+                            cases.begin(), cases.end(), [](const CaseEntry& c) { return harness::is_red(c.verdict); }));
 }
 
 std::string Summary::headline() const {
@@ -152,7 +163,7 @@ std::string Summary::headline() const {
     return fmt::format("{} {}, {} red", sections.size(), sections.size() == 1 ? "study" : "studies",
                        red_sections == 0 ? "none" : format_count(red_sections));
   }
-  std::string out = fmt::format("{} {}", format_count(cases.size()), cases.size() == 1 ? "case" : "cases");
+  std::string out = fmt::format("{} {}", format_count(all_cases()), all_cases() == 1 ? "case" : "cases");
   if (const uint64_t red_count = red_cases(); red_count == 0) {
     out += ", none red";
   } else {

@@ -1,5 +1,5 @@
 // What one run's results come to: everything that the writers show, gathered one case at a time in bounded memory
-// (a short entry per case; whole results only of the red and the worst).
+// (a short entry per case, up to kListed; whole results only of the red and the worst).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -95,14 +95,16 @@ struct TrainingDrift {
 
 class Summary {
  public:
-  static constexpr size_t kWorst = 20;      // cases listed as worst, by largest error / bound
-  static constexpr size_t kDetailed = 200;  // red cases kept whole; all are listed
+  static constexpr size_t kWorst = 20;       // cases listed as worst, by largest error / bound
+  static constexpr size_t kDetailed = 200;   // red cases kept whole
+  static constexpr size_t kListed = 20'000;  // cases listed, in planned order; beside them as many red ones
 
   Summary();
   void begin(const harness::RunDescription& description, uint64_t planned_cases);
   // `bundle`: where the case's bundle lies, relative to the report.
   void add(const harness::CaseResult& result, const std::string& bundle = {});
   void add(const harness::Section& section) { sections.push_back(section); }
+  void list(CaseEntry entry);                       // or counts it as unlisted
   void finish(const harness::RunSummary& summary);  // sorts
   void sort();                                      // cases and drift, by suite and line
 
@@ -112,7 +114,9 @@ class Summary {
   std::array<std::array<QuantitySize, harness::kSizeClasses>, harness::kQuantities> quantities;
   std::map<std::string, OptionCount> options;  // by "name=value"
   harness::CaseTimes times;                    // sums
-  std::vector<CaseEntry> cases;
+  std::vector<CaseEntry> cases;                // those that are listed
+  uint64_t unlisted = 0;                       // further ones
+  uint64_t unlisted_red = 0;                   // of those
   Selection worst;
   Selection red;                           // error and fail before vacuous
   std::vector<TrainingDrift> drift;        // sorted as the cases
@@ -120,9 +124,13 @@ class Summary {
 
   // Cases and sections: neither red, and something was judged.
   bool green() const;
+  uint64_t all_cases() const { return cases.size() + unlisted; }
   uint64_t red_cases() const;
   // "2,412 cases, none red", "2,412 cases, 3 red: 1 fail, 2 vacuous".
   std::string headline() const;
+
+ private:
+  size_t red_listed_beyond_ = 0;
 };
 
 // Whether no element of this class came near its bound; false for an exact comparison and for a class without elements.

@@ -8,7 +8,7 @@ namespace plumbline::reference {
 
 struct LimiterOptions {
   double margin = 0.01;     // gamma
-  double record_below = 0;  // a previous norm below this only records, as the first step does
+  double record_below = 0;  // a previous norm below this, or NaN, only records, as the first step does
 };
 
 class Limiter final : public Transform {

@@ -1,0 +1,142 @@
+#include "properties/census.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "properties/covering.h"
+
+namespace plumbline::properties {
+namespace {
+
+using harness::CaseResult;
+using harness::Section;
+using harness::Table;
+using harness::Verdict;
+
+constexpr size_t kMissingShown = 200;
+
+const char* name_of(int strength) { return strength == 2 ? "pairs" : "triples"; }
+
+std::string grouped(int64_t n) {
+  std::string out = std::to_string(n);
+  for (int at = int(out.size()) - 3; at > 0; at -= 3) out.insert(size_t(at), ",");
+  return out;
+}
+
+struct Count {
+  int64_t cases = 0, judged = 0, acted = 0;
+};
+
+class Coverage final : public harness::Census {
+ public:
+  explicit Coverage(int strength) {
+    for (int s = 2; s <= strength; ++s) met_.emplace_back(s);
+    acted_ = met_;
+    for (int f = 0; f < kFactors; ++f) counts_.emplace_back(size_t(values_of(f)));
+  }
+
+  void on_case(const CaseResult& result) override {
+    if (result.line.starts_with("recorded ") || result.line.starts_with("w8a8 ")) return;
+    const auto classes = classify(harness::parse_problem(result.line));
+    if (!classes) return;  // a recorded training: its data has no class
+    ++cases_;
+    std::array<bool, kFactors> acted{};
+    // A vacuous case could not have failed; one that failed was judged.
+    const bool judged =
+        result.verdict == Verdict::pass || result.verdict == Verdict::marginal || result.verdict == Verdict::fail;
+    for (int f = 0; f < kFactors; ++f) {
+      acted[size_t(f)] = acted_in(result, value_name(f, (*classes)[size_t(f)]));
+      Count& count = counts_[size_t(f)][size_t((*classes)[size_t(f)])];
+      ++count.cases;
+      count.judged += judged;
+      count.acted += judged && acted[size_t(f)];
+    }
+    if (!judged) return;
+    ++judged_;
+    for (Tuples& t : met_) t.cover(*classes);
+    for (Tuples& t : acted_) t.cover(*classes, acted);
+  }
+
+  Section describe(bool whole) const override {
+    Section out;
+    out.id = "coverage";
+    const Tuples& wanted = met_.back();
+    const int64_t missing = wanted.valid() - wanted.covered();
+    out.green = !whole || missing == 0;
+    const std::string of =
+        fmt::format("{} valid {} of option values", grouped(wanted.valid()), name_of(wanted.strength()));
+    out.title = missing == 0 ? "Coverage: all " + of
+                : whole      ? fmt::format("Coverage: {} of {} missing", grouped(missing), of)
+                             : fmt::format("Coverage of a part of the suite: {} of {}", grouped(wanted.covered()), of);
+    out.text = fmt::format(
+        "Combinations of values of {} options, types, shapes and regimes, met in {} generated cases that were judged "
+        "and could have failed, of {}. A combination is valid unless no problem that validate() accepts has it, or "
+        "none could be judged; \"acted\": in some case every one of the values acted on the result.",
+        kFactors, grouped(judged_), grouped(cases_));
+    out.tables = {combinations(), missing_ones(), excluded(), distribution()};
+    if (out.tables[1].rows.empty()) out.tables.erase(out.tables.begin() + 1);
+    return out;
+  }
+
+ private:
+  static bool acted_in(const CaseResult& result, const std::string& value) {
+    return std::none_of(result.options.begin(), result.options.end(),
+                        [&](const CaseResult::OptionUse& use) { return !use.acted && use.value == value; });
+  }
+
+  Table combinations() const {
+    Table t{"Combinations", {"of", "valid", "met", "acted", "missing", "not valid"}, {}};
+    for (size_t i = 0; i < met_.size(); ++i)
+      t.rows.push_back({std::string(name_of(met_[i].strength())), met_[i].valid(), met_[i].covered(),
+                        acted_[i].covered(), met_[i].valid() - met_[i].covered(), met_[i].refused()});
+    return t;
+  }
+
+  Table missing_ones() const {
+    Table t{"Missing", {"combination"}, {}};
+    for (const std::string& name : met_.back().missing(kMissingShown)) t.rows.push_back({name});
+    const int64_t more = met_.back().valid() - met_.back().covered() - int64_t(t.rows.size());
+    if (more > 0) t.rows.push_back({fmt::format("and {} more", more)});
+    return t;
+  }
+
+  static Table excluded() {
+    Table t{"What makes a combination not valid", {"combination", "why", "reason"}, {}};
+    for (const Exclusion& e : exclusions())
+      if (e.kind != Exclusion::Kind::unsure)
+        t.rows.push_back({std::string(e.combination),
+                          std::string(e.kind == Exclusion::Kind::meaning   ? "no meaning"
+                                      : e.kind == Exclusion::Kind::refused ? "refused"
+                                                                           : "nothing to judge"),
+                          std::string(e.reason)});
+    return t;
+  }
+
+  Table distribution() const {
+    Table t{"What was generated", {"value", "cases", "judged", "acted", "share (%)"}, {}};
+    for (int f = 0; f < kFactors; ++f)
+      for (int v = 0; v < values_of(f); ++v) {
+        if (!is_counted(f, v)) continue;
+        const Count& c = counts_[size_t(f)][size_t(v)];
+        const double share = cases_ > 0 ? 100 * double(c.cases) / double(cases_) : 0;
+        t.rows.push_back({value_name(f, v), c.cases, c.judged, c.acted, std::round(10 * share) / 10});
+      }
+    return t;
+  }
+
+  std::vector<Tuples> met_, acted_;  // by strength: 2, 3
+  std::vector<std::vector<Count>> counts_;
+  int64_t cases_ = 0, judged_ = 0;
+};
+
+const harness::RegisterSuiteCensus kCoverage({"coverage", "optimizer", [](const harness::SuiteRequest& request) {
+                                                return make_coverage(strength_of(request.size));
+                                              }});
+
+}  // namespace
+
+std::unique_ptr<harness::Census> make_coverage(int strength) { return std::make_unique<Coverage>(strength); }
+
+}  // namespace plumbline::properties

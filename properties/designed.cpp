@@ -1,0 +1,151 @@
+#include "properties/designed.h"
+
+#include <algorithm>
+
+#include "harness/data.h"
+#include "properties/covering.h"
+
+namespace plumbline::properties {
+namespace {
+
+using harness::DType;
+using harness::Problem;
+using harness::Regime;
+using harness::Rounding;
+using harness::Storage;
+using F = Factor;
+
+// Enough elements for the codes and roundings of each to differ, block and tile sizes and their neighbours among them.
+// `narrow`: averages over a row lie within an octave, of which a fixed floor has two codes; of fewer than 64, two do.
+std::vector<int64_t> draw_shape(int shape, bool narrow, Draw& d, int64_t largest) {
+  const bool wide = largest >= 8192;
+  const int64_t line = wide ? d.of<int64_t>({300, 1023, 1024, 1025, 2047, 2048, 2049, d.between(300, 2500)})
+                            : d.of<int64_t>({256, 257, 300, 512});
+  const auto side = [&] {
+    return narrow ? d.between(16, 63) : d.of<int64_t>({16, 17, 31, 32, 33, 48, 63, 64, 65, d.between(16, 70)});
+  };
+  switch (shape) {
+    case 0:
+      return {line};
+    case 1:
+      return {1, line};
+    case 2:
+      return {line, 1};
+    case 3: {
+      const int64_t rows = wide ? side() : d.between(16, 20);
+      return {rows, wide && !narrow && rows <= 33 && d.one_in(4) ? d.of<int64_t>({127, 129})
+                    : wide                                       ? side()
+                                                                 : d.between(16, 24)};
+    }
+    default:
+      return {d.between(2, 3), d.between(8, 12), wide && !narrow ? side() : d.between(9, 13)};
+  }
+}
+
+bool starts_with_zeros(const Problem& p) {
+  harness::Realized gradient;
+  harness::DataSource(p).gradient(1, gradient);
+  return (gradient.values.data == 0).all();
+}
+
+void take_momentum(Problem& p, const Classes& c, Draw& d) {
+  auto& o = p.options;
+  o.beta1 = d.of({0.5, 0.9});
+  if (at(c, F::momentum) >= 2) o.momentum_of = reference::MomentumOf::update;
+  if (at(c, F::momentum) == 3) o.beta3 = d.of({0.9, 0.99});
+  const int storage = at(c, F::momentum_storage);
+  p.momentum_storage = storage == 0 ? Storage::fp32 : static_cast<Storage>(int(Storage::bf16) + storage - 1);
+  if (at(c, F::momentum_rounding) < 3) p.momentum_rounding = static_cast<Rounding>(at(c, F::momentum_rounding));
+  if (at(c, F::momentum_block) == 1) p.momentum_block = d.of({64, 128, 256, 1024});
+  p.steps = std::max<int64_t>(p.steps, 2);
+}
+
+void take_projection(Problem& p, const Classes& c, Draw& d) {
+  auto& o = p.options;
+  const int64_t m = p.shape[0], n = p.elements() / m, most = std::min({m, n, int64_t{8}});
+  o.projection_rank = d.between(int(std::min<int64_t>(most, 3)), int(most));
+  o.projection_refresh = d.of({200, 200, 2});
+  o.projection_seed = d.of({0, 1, 77});
+  o.projection_scale_by = at(c, F::moment) == 2 ? reference::ScaleType::channel : reference::ScaleType::tensor;
+  o.projection_factored = at(c, F::low_rank) == 1;
+}
+
+void take_data(Problem& p, const Classes& c, Draw& d) {
+  auto& o = p.options;
+  p.data.regime = static_cast<Regime>(at(c, F::data));
+  p.data.exponent = d.between(-8, -3);
+  switch (p.data.regime) {
+    case Regime::spike:
+    case Regime::growing:
+      p.steps = std::max<int64_t>(p.steps, 3);
+      break;
+    case Regime::nonfinite:
+      p.steps = std::max<int64_t>(p.steps, 3);
+      o.nonfinite = static_cast<reference::Nonfinite>(at(c, F::nonfinite));
+      break;
+    case Regime::subnormal:
+      if (p.gradient == DType::float16) break;  // whose subnormals are numbers like others in float32
+      o.eps1 = 0x1p-100;                        // u is about g/sqrt(eps1): only tiny parameters move
+      o.beta2_decay = -0.8;
+      o.lr = 1;
+      p.data.parameter_exponent = -75;
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
+  Problem p;
+  auto& o = p.options;
+  p.seed = d.seed();
+  const bool narrow = static_cast<Storage>(at(c, F::storage)) == Storage::log_u8 && at(c, F::moment) == 0;
+  p.shape = draw_shape(at(c, F::shape), narrow, d, largest);
+  p.min_quantized_size = 1;
+  p.steps = d.between(2, 3);
+  p.storage = static_cast<Storage>(at(c, F::storage));
+  if (at(c, F::rounding) < 3) p.rounding = static_cast<Rounding>(at(c, F::rounding));
+  if (at(c, F::block) == 1) p.block = d.of({64, 128, 256, 512, 1024});
+  constexpr DType kTypes[] = {DType::float32, DType::bfloat16, DType::float16};
+  p.parameter = kTypes[at(c, F::param)];
+  p.gradient = kTypes[at(c, F::grad)];
+  if (at(c, F::parameter_rounding) == 1) p.parameter_rounding = Rounding::stochastic;
+  if (at(c, F::gradient_scale) == 1) p.gradient_scale = d.of({0.5, 4.0, double(1 / 3.0f), double(0.1f)});
+
+  o.lr = d.of({1e-2, 3e-2, 1e-1});
+  o.factored = at(c, F::moment) != 1;
+  o.clip = at(c, F::clip) == 1 ? d.of({0.25, 0.5}) : 0;
+  if (at(c, F::limiter) == 1) o.limiter_margin = d.of({0.0, 0.01}), p.steps = std::max<int64_t>(p.steps, 3);
+  o.scale_parameter = at(c, F::scale_parameter) == 1;
+  if (!o.scale_parameter) p.data.parameter_exponent = -7;  // so that a step of lr shows in 16 bits
+  p.carried_norm = at(c, F::parameter_norm) == 1;
+  if (at(c, F::relative_step) == 1) o.relative_step = true, o.lr = d.of({0.8, 3.0});
+  if (at(c, F::beta2) == 1)
+    o.beta2 = d.of({0.9, 0.99});
+  else
+    o.beta2_decay = d.of({-0.8, -0.5});
+  if (at(c, F::weight_decay) > 0) {
+    o.weight_decay_by = at(c, F::weight_decay) == 1 ? reference::DecayScale::step_size : reference::DecayScale::lr;
+    o.weight_decay = d.of({0.1, 0.25});
+  }
+  o.maximize = at(c, F::maximize) == 1;
+  if (at(c, F::momentum) > 0) take_momentum(p, c, d);
+  if (at(c, F::moment) >= 2) take_projection(p, c, d);
+  take_data(p, c, d);
+  if (p.data.regime == Regime::zero_rows)  // an only row may be one of them
+    while (starts_with_zeros(p)) p.seed = d.seed();
+  return p;
+}
+
+std::vector<Problem> designed_problems(int strength, uint64_t seed, int64_t largest) {
+  std::vector<Problem> out;
+  for (const Classes& row : covering_design(strength, seed)) {
+    Draw draw(seed ^ 0xc0fe00 ^ uint64_t(strength) << 32, int(out.size()));
+    out.push_back(problem_of(row, draw, largest));
+  }
+  return out;
+}
+
+}  // namespace plumbline::properties

@@ -1,0 +1,14 @@
+// Problems of given classes: everything else is drawn, so that what the classes say acts.
+#pragma once
+#include "properties/draw.h"
+#include "properties/factors.h"
+
+namespace plumbline::properties {
+
+// Of these classes (classify() gives them back), within `largest` >= 512 elements.
+harness::Problem problem_of(const Classes& classes, Draw& draw, int64_t largest);
+
+// Of a covering design's rows; problem i depends on (strength, seed, i) alone.
+std::vector<harness::Problem> designed_problems(int strength, uint64_t seed, int64_t largest);
+
+}  // namespace plumbline::properties
