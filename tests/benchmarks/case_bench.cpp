@@ -14,7 +14,7 @@ void judge(benchmark::State& state, const std::string& line, bool global) {
   const Problem problem = parse_problem(line);
   const auto host = make_subject("host");
   CaseTimes times;
-  for (auto _ : state) {
+  for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     const CaseResult result = run_case(problem, *host, {.global = global});
     if (result.verdict != Verdict::pass) throw std::runtime_error(result.reason);
     times.generate += result.times.generate;
