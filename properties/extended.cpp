@@ -132,7 +132,7 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       if (o.beta2_decay > -0.8) o.beta2_decay = -0.8;  // averages that follow at once let no norm grow
       p.parameter = DType::float32;
       if (p.elements() < 64) p.shape = {8, 8};  // of a few elements, a norm may happen to fall
-      o.beta3.reset();                                         // which keeps the norm about where it is
+      o.beta3.reset();                          // which keeps the norm about where it is
       o.clip = o.momentum_of == MomentumOf::update ? o.clip : 0;
       if (o.projection_rank > 0) o.beta1 = 0.9, o.projection_refresh = 200;
       p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
