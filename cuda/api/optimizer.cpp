@@ -111,12 +111,12 @@ StepRecord Optimizer::Impl::last_step(int index, Stream stream) const {
     record.row = get(t.row, t.slices * t.rows);
     record.col = get(t.col, t.slices * t.cols);
   }
-  if (t.hyper.has_confidence) {
+  if (t.hyper.has_confidence && config_.record_second_moment) {
     record.confidence_row = get(t.confidence_row, t.slices * t.rows);
     record.confidence_col = get(t.confidence_col, t.slices * t.cols);
   }
   if (t.path == Path::projected) {
-    record.low_rank_gradient = get(t.low_rank_gradient, low);
+    if (config_.record_second_moment) record.low_rank_gradient = get(t.low_rank_gradient, low);
     record.channel_scale = get(t.channel_scale, t.hyper.scale_by_tensor ? 1 : t.channels);
     if (t.hyper.projection_factored) {
       record.low_rank_row = get(t.low_rank_row, t.low_rows);

@@ -21,8 +21,8 @@ struct StepRecord {
   float keep = 1;            // 1 - weight_decay * k
   // As this step used them, before they became codes. Momentum is used as it is stored: see its slot.
   std::vector<float> row, col;                        // (slices x m), (slices x n): R, C
-  std::vector<float> confidence_row, confidence_col;  // likewise: averages of (u - M)^2
-  std::vector<float> low_rank_gradient;               // projected gradient, (m x r) or (r x n)
+  std::vector<float> confidence_row, confidence_col;  // likewise: averages of (u - M)^2, only with record_second_moment
+  std::vector<float> low_rank_gradient;               // projected gradient, (m x r) or (r x n), likewise only
   std::vector<float> low_rank_row, low_rank_col;      // its factored second moment
   std::vector<float> channel_scale;                   // s (channels), or one by tensor
   // only with record_second_moment

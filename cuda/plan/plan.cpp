@@ -225,6 +225,16 @@ void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
 bool keeps_norm(const TensorPlan& t) { return t.path != Path::full && t.hyper.carried; }
 int64_t norm_bytes(const TensorPlan& t) { return t.slices * t.rows * t.panels * int64_t(sizeof(double)); }
 
+// What lasts until the next step where it is recorded, and else only while the tensor's wave is stepped.
+void lay_out_recorded(TensorPlan& t, Layout& scratch) {
+  constexpr int64_t word = sizeof(float);
+  if (t.hyper.has_confidence) {
+    t.confidence_row = scratch.take(t.slices * t.rows * word);
+    t.confidence_col = scratch.take(t.slices * t.cols * word);
+  }
+  if (t.path == Path::projected) t.low_rank_gradient = scratch.take(int64_t(t.low_rows) * t.low_cols * word);
+}
+
 void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
   constexpr int64_t word = sizeof(float);
   t.scalars = scratch.take(sizeof(core::StepScalars));
@@ -236,13 +246,8 @@ void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
     t.col = scratch.take(t.slices * t.cols * word);
   }
   if (keeps_norm(t) && !t.settles) t.parameter_sums = scratch.take(norm_bytes(t));
-  if (t.hyper.has_confidence) {
-    t.confidence_row = scratch.take(t.slices * t.rows * word);
-    t.confidence_col = scratch.take(t.slices * t.cols * word);
-  }
-  const int64_t low = int64_t(t.low_rows) * t.low_cols;
+  if (record) lay_out_recorded(t, scratch);
   if (t.path == Path::projected) {
-    t.low_rank_gradient = scratch.take(low * word);
     t.channel_scale = scratch.take((t.hyper.scale_by_tensor ? 1 : t.channels) * word);
     if (t.hyper.projection_factored) {
       t.low_rank_row = scratch.take(t.low_rows * word);
@@ -259,8 +264,9 @@ void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
   keep(t.low_rank_second_moment, SlotKind::low_rank_second_moment);
 }
 
-void lay_out_work(TensorPlan& t, Layout& work) {
+void lay_out_work(TensorPlan& t, bool record, Layout& work) {
   constexpr int64_t word = sizeof(float), dword = sizeof(double);
+  if (!record) lay_out_recorded(t, work);
   t.slice_sums = work.take(kSliceSums * t.slices * dword);
   t.slice_step = work.take(t.slices * word);
   if (t.path == Path::full) {
@@ -368,14 +374,14 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   for (int at = 0; at < int(plan.order.size()); ++at) {
     TensorPlan trial = plan.tensors[size_t(plan.order[size_t(at)])];
     Layout together = work;
-    lay_out_work(trial, together);
+    lay_out_work(trial, record_second_moment, together);
     const bool alone = trial.slices > kWaveSlices ||
                        (at > 0 && kind(plan.order[size_t(at)]) != kind(plan.order[size_t(at - 1)])) ||
                        (at > 0 && plan.tensors[size_t(plan.order[size_t(at - 1)])].slices > kWaveSlices);
     if (at == 0 || alone || together.end() - base > kWaveBytes) {
       plan.waves.push_back({at, at});
       together = Layout(kWorkAlignment, base);
-      lay_out_work(trial, together);
+      lay_out_work(trial, record_second_moment, together);
     }
     plan.tensors[size_t(plan.order[size_t(at)])] = trial;
     plan.waves.back().last = at + 1;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda/api/presets.h"
 #include "cuda/core/codec.h"
 
 namespace plumbline {
@@ -186,6 +187,51 @@ TEST(Plan, CountsTensorsPastTwoToThe31Elements) {
     }
   }
   expect_disjoint(areas, plan.state_bytes);
+}
+
+// State and scratch of what people train: 4096 x 4096, and the 291 tensors of Llama-2-7B.
+struct Footprint {
+  const char* name;
+  GroupOptions options;
+  double bytes_per_parameter;
+};
+std::vector<Footprint> footprints() {
+  GroupOptions momentum = presets::adafactor(), unprojected = presets::apollo();
+  momentum.beta1 = 0.9;
+  unprojected.beta1.reset();
+  return {{"adafactor", presets::adafactor(), 0.0006},
+          {"adafactor with momentum", momentum, 0.54},
+          {"came", presets::came(), 0.54},
+          {"apollo without momentum", unprojected, 0.1},
+          {"apollo", presets::apollo(), 0.1},
+          {"apollo mini", presets::apollo_mini(), 0.002}};
+}
+
+TEST(Plan, KeepsAFewThousandthsOfAByteAParameter) {
+  const TensorSpec tensors[] = {{"w", {4096, 4096}, Type::bfloat16, Type::bfloat16}};
+  for (const Footprint& one : footprints()) {
+    const double bytes = double(make_plan(tensors, {&one.options, 1}, false).state_bytes) / (4096 * 4096);
+    EXPECT_LE(bytes, one.bytes_per_parameter) << one.name;
+    EXPECT_GE(bytes, one.bytes_per_parameter / 2) << one.name;  // or the bound says little
+  }
+}
+
+TEST(Plan, ScratchOfSevenBillionParametersStaysBelowSixtyFourMegabytes) {
+  std::vector<TensorSpec> tensors;
+  const auto add = [&](std::vector<int64_t> shape) {
+    tensors.push_back({"w", std::move(shape), Type::bfloat16, Type::bfloat16});
+  };
+  for (int layer = 0; layer < 32; ++layer) {
+    for (int i = 0; i < 4; ++i) add({4096, 4096});
+    for (const auto& shape : {std::vector<int64_t>{11008, 4096}, {11008, 4096}, {4096, 11008}, {4096}, {4096}})
+      add(shape);
+  }
+  for (const auto& shape : {std::vector<int64_t>{32000, 4096}, {4096}, {32000, 4096}}) add(shape);
+  ASSERT_EQ(tensors.size(), 291u);
+  for (const Footprint& one : footprints()) {
+    const size_t scratch = make_plan(tensors, {&one.options, 1}, false).scratch_bytes;
+    EXPECT_LE(scratch, one.options.projection_rank > 1 ? 96'000'000u : 64'000'000u) << one.name;
+  }
 }
 
 TEST(Plan, ScratchOfALargeMatrixStaysBelowFiveMegabytes) {
