@@ -10,7 +10,7 @@ class GpuBuffers final : public Buffers {
   explicit GpuBuffers(int device) : runtime_(config_of(device)) {}
   void* allocate(size_t bytes) override {
     const gpu::Runtime::Use use(runtime_);
-    arenas_.push_back(std::make_unique<Arena>(gpu::device_memory(), bytes));
+    arenas_.push_back(std::make_unique<Arena>(runtime_.memory(), bytes));
     return arenas_.back()->data();
   }
   void upload(void* to, std::span<const std::byte> from) override {

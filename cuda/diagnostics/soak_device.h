@@ -15,14 +15,15 @@ namespace plumbline::PLUMBLINE_TARGET {
 class DeviceSoak : public diagnostics::SoakEngine {
  public:
   using PieceResult = diagnostics::PieceResult;
+  using Use = typename Runtime::Use;  // in every call: an engine of another device may have been used in between
 
   DeviceSoak(const OptimizerConfig& config, uint64_t bytes)
       : runtime_(config),
-        use_(runtime_),
         buffer_(runtime_.memory(), bytes / 32 * 32),
         log_(runtime_.memory(), sizeof(MiscompareLog)),
         outputs_(runtime_.memory(), size_t(chain_blocks()) * sizeof(ChainOutput)),
         known_(runtime_.memory(), diagnostics::kChainThreads * sizeof(uint64_t)) {
+    const Use use(runtime_);
     runtime_.zero(outputs_.data(), outputs_.bytes(), nullptr);
     runtime_.set_preparing(true);
     launch_shared(1, 1, {});
@@ -33,6 +34,7 @@ class DeviceSoak : public diagnostics::SoakEngine {
   int blocks() const override { return int(chain_blocks()); }
 
   void fill(const Pattern& pattern) override {
+    const Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, fill_pattern, memory_grid(), kMemoryThreads, 0, nullptr, buffer_.data(), vectors(),
                      pattern);
     finish();
@@ -66,6 +68,7 @@ class DeviceSoak : public diagnostics::SoakEngine {
   }
   PieceResult arithmetic(uint32_t seed, int iterations, const std::vector<uint64_t>& known, int launches,
                          const ChainFault& fault) override {
+    const Use use(runtime_);
     runtime_.copy_to_device(known_.data(), known.data(), known.size() * sizeof(uint64_t), nullptr);
     PieceResult result = measure(0, sum_of(known, launches), [&] {
       for (int i = 0; i < launches; ++i) {
@@ -82,11 +85,13 @@ class DeviceSoak : public diagnostics::SoakEngine {
   bool has_tensor() const override { return false; }
   PieceResult tensor(uint32_t, int, const std::vector<uint64_t>&, int) override { return {}; }
   void load_output(const std::vector<float>& clean, const std::vector<float>& before) override {
+    const Use use(runtime_);
     outputs_count_ = int64_t(clean.size());
     runtime_.copy_to_device(output(0), clean.data(), clean.size() * sizeof(float), nullptr);
     runtime_.copy_to_device(output(1), before.data(), before.size() * sizeof(float), nullptr);
   }
   diagnostics::OutputVerdict judge_output(const OutputFault& fault, uint64_t known_hash) override {
+    const Use use(runtime_);
     const int64_t grid = looping_blocks(runtime_.limits(), 8, core::ceil_div(outputs_count_, kOutputThreads));
     PLUMBLINE_LAUNCH(runtime_, copy_with_fault, grid, kOutputThreads, 0, nullptr, output(0), output(1), output(2),
                      outputs_count_, fault);
@@ -100,6 +105,7 @@ class DeviceSoak : public diagnostics::SoakEngine {
     return {hash.sum_wrong, tolerance.sum_wrong};
   }
   void flip(uint64_t byte, int bit) override {
+    const Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, flip_bit, 1, kWarp, 0, nullptr, buffer_.data() + byte, bit);
     finish();
   }
@@ -137,6 +143,7 @@ class DeviceSoak : public diagnostics::SoakEngine {
   }
   template <class Launch>
   PieceResult measure(uint64_t bytes, uint64_t known_sum, const Launch& launch) {
+    const Use use(runtime_);
     runtime_.zero(log_.data(), sizeof(MiscompareLog), nullptr);
     const auto start = std::chrono::steady_clock::now();
     launch();
@@ -152,7 +159,6 @@ class DeviceSoak : public diagnostics::SoakEngine {
   }
 
   Runtime runtime_;
-  typename Runtime::Use use_;
   Arena buffer_, log_, outputs_, known_;
   int64_t outputs_count_ = 0;
 };

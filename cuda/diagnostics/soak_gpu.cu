@@ -36,6 +36,7 @@ class GpuSoak final : public DeviceSoak {
     return major >= 8;
   }
   PieceResult tensor(uint32_t seed, int iterations, const std::vector<uint64_t>& known, int launches) override {
+    const Use use(runtime_);
     runtime_.copy_to_device(known_.data(), known.data(), known.size() * sizeof(uint64_t), nullptr);
     return measure(0, sum_of(known, launches), [&] {
       for (int i = 0; i < launches; ++i) {
@@ -51,7 +52,7 @@ class GpuSoak final : public DeviceSoak {
 };
 
 uint64_t free_memory(int device) {
-  check(cudaSetDevice(device));
+  const Runtime::Use use(device);
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total));
   return free;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
 #include <new>
 #include <string_view>
 
@@ -12,13 +14,18 @@ namespace {
 
 class DeviceMemory final : public MemoryResource {
  public:
+  explicit DeviceMemory(int device) : device_(device) {}
   void* allocate(size_t bytes) override {
+    const Runtime::Use use(device_);
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes));
     return memory;
   }
   // A destructor's way: nothing can be done about an error, and a later call reports it.
   void deallocate(void* memory, size_t) noexcept override { static_cast<void>(cudaFree(memory)); }
+
+ private:
+  int device_;
 };
 
 int attribute(cudaDeviceAttr what, int device) {
@@ -38,9 +45,11 @@ void check(cudaError_t error, Site site) {
   throw CudaError(fmt::format("{}:{}: {} ({})", file, site.line(), cudaGetErrorString(error), cudaGetErrorName(error)));
 }
 
-MemoryResource& device_memory() {
-  static DeviceMemory memory;
-  return memory;
+MemoryResource& device_memory(int device) {
+  static std::mutex mutex;
+  static std::map<int, DeviceMemory> memories;
+  const std::lock_guard lock(mutex);
+  return memories.try_emplace(device, device).first->second;
 }
 
 Runtime::Runtime(const OptimizerConfig& config) : device_(config.device) {
@@ -77,7 +86,7 @@ void Runtime::zero(void* memory, size_t bytes, Stream stream) const {
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
 
-Runtime::Use::Use(const Runtime& runtime) : device_(runtime.device_) {
+Runtime::Use::Use(int device) : device_(device) {
   check(cudaGetDevice(&before_));
   if (before_ != device_) check(cudaSetDevice(device_));
 }

@@ -9,8 +9,8 @@
 
 namespace plumbline::gpu {
 
-// cudaMalloc.
-MemoryResource& device_memory();
+// cudaMalloc on this device, whichever is current.
+MemoryResource& device_memory(int device);
 
 class Runtime {
  public:
@@ -19,7 +19,7 @@ class Runtime {
   // Throws CudaError where the device is absent or too old.
   explicit Runtime(const OptimizerConfig& config);
 
-  MemoryResource& memory() const { return device_memory(); }
+  MemoryResource& memory() const { return device_memory(device_); }
   const DeviceLimits& limits() const { return limits_; }
 
   // While preparing, a launch only makes the kernel ready for its shared memory: later launches then neither wait nor
@@ -77,10 +77,11 @@ class Runtime {
   // Undefined memory between the kernels of a step is a matter of the emulator.
   void poison(void*, size_t) const {}
 
-  // Makes the engine's device current, and the caller's again afterwards.
+  // Makes the device current, and the caller's again afterwards.
   class Use {
    public:
-    explicit Use(const Runtime& runtime);
+    explicit Use(const Runtime& runtime) : Use(runtime.device_) {}
+    explicit Use(int device);
     ~Use();
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;

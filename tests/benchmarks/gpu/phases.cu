@@ -57,9 +57,9 @@ struct Phases::Impl {
       : plan(make_plan({&spec, 1}, {&options, 1}, false)),
         runtime(OptimizerConfig{Backend::cuda}),
         launches(gpu::step_launches({plan.tensors, plan.order, runtime.limits()})),
-        state(gpu::device_memory(), plan.state_bytes),
-        scratch(gpu::device_memory(), plan.scratch_bytes),
-        table(gpu::device_memory(), sizeof(TensorPlan)) {
+        state(gpu::device_memory(0), plan.state_bytes),
+        scratch(gpu::device_memory(0), plan.scratch_bytes),
+        table(gpu::device_memory(0), sizeof(TensorPlan)) {
     const auto initial = plan.initial_state();
     runtime.copy_to_device(state.data(), initial.data(), initial.size(), nullptr);
     runtime.zero(scratch.data(), scratch.bytes(), nullptr);
