@@ -1,5 +1,4 @@
 #include "reports/folder.h"
-#include "reports/summary.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -11,6 +10,7 @@
 
 #include "harness/error.h"
 #include "harness/registry.h"
+#include "reports/summary.h"
 #include "tests/reports/samples.h"
 
 namespace plumbline::reports {
