@@ -119,6 +119,7 @@ class Case:
         if busy:
             for _ in range(samples):
                 busy.run((name, number), rival.step)
+            self.device.wait()  # two processes at work share the GPU by slices of milliseconds
         else:
             subject["event_us"].append(rival.event_times(samples))
             subject["host_us"].append(rival.host_times(samples))
@@ -259,6 +260,7 @@ def run(argv):
     parser.add_argument("--seconds", type=float, default=100, help="after this time no other case is begun")
     parser.add_argument("--extension", help="adafactor8bit's CUDA module, built elsewhere (.so)")
     parser.add_argument("--ncu", nargs="?", const="ncu", help="count DRAM bytes with this program")
+    parser.add_argument("--remark", action="append", default=[], help="what a reader of these figures should know")
     parser.add_argument("--commit", default=None, help="what was built, for the report")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help="cpu: a dry run, whose figures mean nothing")
     parser.add_argument("--seed", type=int, default=1)
@@ -273,6 +275,8 @@ def run(argv):
         report = measure(options)
     else:
         raise InputError("--bench or --from is needed")
+    if options.remark:
+        report["remarks"] = report.get("remarks", []) + options.remark
     write(options, report)
     if not (options.out or options.markdown or options.summary):
         print(compare_table.markdown(report))

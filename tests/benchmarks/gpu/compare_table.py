@@ -214,6 +214,10 @@ def head(report):
             "at the start and at the end.")
 
 
+def remarks(report):
+    return [line for remark in report.get("remarks", []) for line in (remark, "")]
+
+
 def markdown(report):
     """All tables."""
     text = ["# One step, ours and others'", "", head(report), ""]
@@ -223,6 +227,7 @@ def markdown(report):
              "Device time: ours a graph replay, others the sum of their kernels without the gaps between them. Event time: between events around "
              "one step, the device idle before. Host time: steps enqueued one by one, to the end of the last kernel. Tensors rotate over four times the L2 cache. `carried` takes RMS(p) from the "
              "step before, `fresh` reads it from the parameters. Where gradients have another type, the others' steps include their conversion.", ""]
+    text += remarks(report)
     found = aims(report)
     if found:
         text += ["## Aims", ""] + table(["figure", "aim", "device", "event"], [aim.cells() for aim in found])
@@ -259,4 +264,4 @@ def summary(report):
             subject = row["subjects"]["carried"]
             rows.append([shape, dtype, number(middle(subject, "device_us")), f"{of_copy(report, subject):.2f}"] +
                         [times(ratio(row["subjects"].get(other, {}), subject, "device_us")) for other in PLAIN])
-    return "\n".join([head(report), ""] + table(["shape", "type", "µs", "rate/copy"] + [LABELS[o] for o in PLAIN], rows))
+    return "\n".join([head(report), ""] + table(["shape", "type", "µs", "rate/copy"] + [LABELS[o] for o in PLAIN], rows) + remarks(report))

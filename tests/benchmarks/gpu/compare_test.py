@@ -82,6 +82,11 @@ class Tables(unittest.TestCase):
         with_bytes = {**report(), "counters": found}
         self.assertIn("| 0.938 |", compare_table.markdown(with_bytes))
 
+    def test_a_remark_stands_in_every_table(self):
+        said = {**report(), "remarks": ["Rounds 1 and 2 were disturbed."]}
+        self.assertIn("\nRounds 1 and 2 were disturbed.\n", compare_table.markdown(said))
+        self.assertIn("\nRounds 1 and 2 were disturbed.\n", compare_table.summary(said))
+
     def test_the_file_is_the_report(self):
         self.assertEqual(json.loads(compare.to_json(report())), report())
 
@@ -112,6 +117,50 @@ class Plan(unittest.TestCase):
                 pass
         with self.assertRaisesRegex(Unavailable, "Adafactor"):
             Rivals(NoTorch).make("torch", [], "carried")
+
+
+class OneGpu:
+    """Remembers whether work is under way, as a GPU that is used without waiting."""
+
+    gpu = True
+
+    class torch:
+        class OutOfMemoryError(Exception):
+            pass
+
+    def __init__(self):
+        self.at_work = False
+
+    def wait(self):
+        self.at_work = False
+
+
+class Turns(unittest.TestCase):
+    def test_a_turn_ends_before_the_other_process_has_its_own(self):
+        gpu, asked = OneGpu(), []
+
+        class Theirs:
+            seconds = 0.001
+
+            def step(self):
+                gpu.at_work = True
+
+        class Profiler:
+            def run(self, label, call):
+                call()
+
+        class Ours:
+            def ask(self, *words):
+                asked.append(gpu.at_work)
+                return {"us": [10.0]}
+
+        case = object.__new__(compare.Case)
+        case.bench, case.device, case.heavy = Ours(), gpu, False
+        case.ours, case.others = ("carried",), ("adamw",)
+        case.opened, case.made = {"carried": 1}, {"adamw": Theirs()}
+        case.subjects = {name: {"device_us": [], "event_us": [], "host_us": []} for name in ("carried", "adamw")}
+        case.rounds(3, 4, Profiler())
+        self.assertEqual(asked, [False] * 3)
 
 
 def server(code):
