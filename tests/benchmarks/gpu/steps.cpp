@@ -126,40 +126,26 @@ std::vector<double> Steps::device_times(int replays) { return graph_->times(repl
 
 std::vector<double> Steps::event_times(int steps) {
   constexpr int kWarmUp = 2;
-  cudaStream_t stream;
-  cudaEvent_t start, stop;
-  check(cudaStreamCreate(&stream));
-  check(cudaEventCreate(&start));
-  check(cudaEventCreate(&stop));
+  const TimedStream timed;
   std::vector<double> times;
   for (int i = 0; i < steps + kWarmUp; ++i) {
-    check(cudaEventRecord(start, stream));
-    step(i, stream);
-    check(cudaEventRecord(stop, stream));
-    check(cudaStreamSynchronize(stream));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start, stop));
-    if (i >= kWarmUp) times.push_back(double(milliseconds) * 1e3);
+    const double us = timed.time([&](cudaStream_t stream) { step(i, stream); });
+    if (i >= kWarmUp) times.push_back(us);
   }
-  check(cudaEventDestroy(start));
-  check(cudaEventDestroy(stop));
-  check(cudaStreamDestroy(stream));
   return times;
 }
 
 std::vector<double> Steps::host_times(int replays) {
   constexpr int kWarmUp = 2;
-  cudaStream_t stream;
-  check(cudaStreamCreate(&stream));
+  const TimedStream timed;
   std::vector<double> times;
   for (int r = 0; r < replays + kWarmUp; ++r) {
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < items_; ++i) step(i, stream);
-    check(cudaStreamSynchronize(stream));
+    for (int i = 0; i < items_; ++i) step(i, timed.stream());
+    check(cudaStreamSynchronize(timed.stream()));
     const std::chrono::duration<double, std::micro> passed = std::chrono::steady_clock::now() - start;
     if (r >= kWarmUp) times.push_back(passed.count() / items_);
   }
-  check(cudaStreamDestroy(stream));
   return times;
 }
 

@@ -11,24 +11,14 @@ constexpr int kWarmUp = 3;
 
 // Microseconds of one of `items` calls in a stream, median of `replays`.
 double time_stream(int items, int replays, const Call& call) {
-  cudaStream_t stream;
-  cudaEvent_t begin, end;
-  check(cudaStreamCreate(&stream));
-  check(cudaEventCreate(&begin));
-  check(cudaEventCreate(&end));
+  const TimedStream timed;
   std::vector<double> times;
   for (int r = 0; r < replays + kWarmUp; ++r) {
-    check(cudaEventRecord(begin, stream));
-    for (int i = 0; i < items; ++i) call(i, stream);
-    check(cudaEventRecord(end, stream));
-    check(cudaStreamSynchronize(stream));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, begin, end));
-    if (r >= kWarmUp) times.push_back(double(milliseconds) * 1e3 / items);
+    const double us = timed.time([&](cudaStream_t stream) {
+      for (int i = 0; i < items; ++i) call(i, stream);
+    });
+    if (r >= kWarmUp) times.push_back(us / items);
   }
-  check(cudaEventDestroy(begin));
-  check(cudaEventDestroy(end));
-  check(cudaStreamDestroy(stream));
   return median(times);
 }
 
@@ -39,14 +29,33 @@ double median(std::vector<double> times) {
   return times[times.size() / 2];
 }
 
-Replay::Replay(int items, const Call& call) : items_(items) {
-  cudaGraph_t graph;
+TimedStream::TimedStream() {
   check(cudaStreamCreate(&stream_));
   check(cudaEventCreate(&start_));
   check(cudaEventCreate(&stop_));
-  check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal));
-  for (int i = 0; i < items; ++i) call(i, stream_);
-  check(cudaStreamEndCapture(stream_, &graph));
+}
+
+TimedStream::~TimedStream() {
+  cudaEventDestroy(start_);
+  cudaEventDestroy(stop_);
+  cudaStreamDestroy(stream_);
+}
+
+double TimedStream::time(const std::function<void(cudaStream_t)>& work) const {
+  check(cudaEventRecord(start_, stream_));
+  work(stream_);
+  check(cudaEventRecord(stop_, stream_));
+  check(cudaStreamSynchronize(stream_));
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, start_, stop_));
+  return double(milliseconds) * 1e3;
+}
+
+Replay::Replay(int items, const Call& call) : items_(items) {
+  cudaGraph_t graph;
+  check(cudaStreamBeginCapture(timed_.stream(), cudaStreamCaptureModeGlobal));
+  for (int i = 0; i < items; ++i) call(i, timed_.stream());
+  check(cudaStreamEndCapture(timed_.stream(), &graph));
   size_t count = 0;
   check(cudaGraphGetNodes(graph, nullptr, &count));
   std::vector<cudaGraphNode_t> nodes(count);
@@ -60,25 +69,13 @@ Replay::Replay(int items, const Call& call) : items_(items) {
   check(cudaGraphDestroy(graph));
 }
 
-Replay::~Replay() {
-  cudaGraphExecDestroy(graph_);
-  cudaEventDestroy(start_);
-  cudaEventDestroy(stop_);
-  cudaStreamDestroy(stream_);
-}
+Replay::~Replay() { cudaGraphExecDestroy(graph_); }
 
 std::vector<double> Replay::times(int replays) {
-  for (int i = 0; i < kWarmUp; ++i) check(cudaGraphLaunch(graph_, stream_));
+  const auto replay = [this](cudaStream_t stream) { check(cudaGraphLaunch(graph_, stream)); };
+  for (int i = 0; i < kWarmUp; ++i) replay(timed_.stream());
   std::vector<double> times;
-  for (int i = 0; i < replays; ++i) {
-    check(cudaEventRecord(start_, stream_));
-    check(cudaGraphLaunch(graph_, stream_));
-    check(cudaEventRecord(stop_, stream_));
-    check(cudaStreamSynchronize(stream_));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start_, stop_));
-    times.push_back(double(milliseconds) * 1e3 / items_);
-  }
+  for (int i = 0; i < replays; ++i) times.push_back(timed_.time(replay) / items_);
   return times;
 }
 

@@ -24,6 +24,22 @@ struct DeviceBuffer {
 // Enqueues call number i.
 using Call = std::function<void(int, cudaStream_t)>;
 
+// A stream of its own, with a clock of the device's.
+class TimedStream {
+ public:
+  TimedStream();
+  ~TimedStream();
+  TimedStream(const TimedStream&) = delete;
+  TimedStream& operator=(const TimedStream&) = delete;
+  cudaStream_t stream() const { return stream_; }
+  // Microseconds between events around what `work` enqueues; waits for it.
+  double time(const std::function<void(cudaStream_t)>& work) const;
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t start_ = nullptr, stop_ = nullptr;
+};
+
 // A graph of `items` calls, captured once.
 class Replay {
  public:
@@ -37,9 +53,8 @@ class Replay {
  private:
   int items_;
   size_t kernels_ = 0;
-  cudaStream_t stream_ = nullptr;
+  TimedStream timed_;
   cudaGraphExec_t graph_ = nullptr;
-  cudaEvent_t start_ = nullptr, stop_ = nullptr;
 };
 
 double median(std::vector<double> times);
