@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "cuda/core/with_type.h"
 #include "cuda/kernels/runtime.h"
 #include "cuda/kernels/task.h"
 
@@ -122,19 +123,6 @@ inline std::vector<KernelLaunch> step_launches(const Group& group) {
   for (const int i : group.tensors) settles = settles || group.plans[size_t(i)].settles;
   if (settles) launches.push_back(settle_launch(group));
   return launches;
-}
-
-// Calls work(G{}) with the element type.
-template <class Work>
-void with_type(Type type, const Work& work) {
-  switch (type) {
-    case Type::float32:
-      return work(float{});
-    case Type::bfloat16:
-      return work(core::bf16{});
-    case Type::float16:
-      return work(core::f16{});
-  }
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -46,9 +46,9 @@ void add_apply(const Group& group, std::vector<KernelLaunch>& launches) {
   const auto add = [&](const char* name, void (*kernel)(Launch)) {
     launches.push_back(launch_over(group, name, kernel, kApplyThreads, 0, Average::moment, 0, blocks));
   };
-  with_type(first.parameter, [&]<class P>(P) {
+  core::with_type(first.parameter, [&]<class P>(P) {
     if (first.hyper.momentum) return add("apply_momentum", apply_momentum<P>);
-    with_type(first.gradient, [&]<class G>(G) { add("apply_update", apply_update<G, P>); });
+    core::with_type(first.gradient, [&]<class G>(G) { add("apply_update", apply_update<G, P>); });
   });
 }
 

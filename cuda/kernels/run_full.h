@@ -14,10 +14,10 @@ void add_full(const Group& group, std::vector<KernelLaunch>& launches) {
     launches.push_back(launch_over(group, name, kernel, kFullThreads, 0, average, 0, blocks));
   };
   const TensorPlan& first = group.front();
-  with_type(first.gradient, [&]<class G>(G) {
+  core::with_type(first.gradient, [&]<class G>(G) {
     add("sweep_full", sweep_full<G>, Average::moment);
     if (core::limits_later(first.hyper)) add("sweep_full", sweep_full<G>, Average::confidence);
-    with_type(first.parameter, [&]<class P>(P) { add("apply_full", apply_full<G, P>, Average::moment); });
+    core::with_type(first.parameter, [&]<class P>(P) { add("apply_full", apply_full<G, P>, Average::moment); });
   });
 }
 

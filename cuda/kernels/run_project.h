@@ -44,7 +44,7 @@ void add_low_rank(const Group& group, std::vector<KernelLaunch>& launches) {
 
 void add_projected(const Group& group, std::vector<KernelLaunch>& launches) {
   const TensorPlan& first = group.front();
-  with_type(first.gradient, [&]<class G>(G) {
+  core::with_type(first.gradient, [&]<class G>(G) {
     launches.push_back(launch_over(group, "channel_squares", channel_squares<G>, kChannelThreads, 0, Average::moment, 0,
                                    [&](const TensorPlan& plan, int tensor) {
                                      if (!plan.reduces_columns) return int64_t(plan.strips) * plan.panels;
@@ -56,8 +56,8 @@ void add_projected(const Group& group, std::vector<KernelLaunch>& launches) {
   add_low_rank(group, launches);
   launches.push_back(launch_over(group, "scale_channels", scale_channels, kScaleThreads, 0, Average::moment, 0,
                                  [](const TensorPlan& plan, int) { return scale_tiles(plan) + plan.row_tiles; }));
-  with_type(first.gradient, [&]<class G>(G) {
-    with_type(first.parameter, [&]<class P>(P) {
+  core::with_type(first.gradient, [&]<class G>(G) {
+    core::with_type(first.parameter, [&]<class P>(P) {
       launches.push_back(launch_over(group, "apply_channels", apply_channels<G, P>, kApplyThreads, 0, Average::moment,
                                      0, [&](const TensorPlan& plan, int tensor) {
                                        const double all = double(group.limits.multiprocessors) *

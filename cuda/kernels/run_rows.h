@@ -16,7 +16,7 @@ KernelLaunch rows_launch(const Group& group, Average average, int64_t first_slic
 
 void add_row_sweep(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches) {
   const core::Hyper& h = group.front().hyper;
-  with_type(group.front().gradient, [&]<class G>(G) {
+  core::with_type(group.front().gradient, [&]<class G>(G) {
     launches.push_back(rows_launch<G>(group, average, first_slice));
     if (average == Average::confidence && !h.has_confidence) return;
     launches.push_back(launch_over(
@@ -30,7 +30,7 @@ void add_confidence_sweep(const Group& group, int64_t first_slice, std::vector<K
 }
 
 void add_count(const Group& group, std::vector<KernelLaunch>& launches) {
-  with_type(group.front().gradient, [&]<class G>(G) {
+  core::with_type(group.front().gradient, [&]<class G>(G) {
     launches.push_back(launch_over(group, "count_nonfinite", count_nonfinite<G>, kRowThreads, 0, Average::moment, 0,
                                    [&](const TensorPlan& plan, int tensor) {
                                      return shared_blocks(group, tensor, kRowBlocksPerMultiprocessor, plan.size,

@@ -33,7 +33,7 @@ void add_sweep(const Group& group, int64_t first_slice, std::vector<KernelLaunch
   const bool averages_gradient = plan.hyper.momentum && !plan.hyper.momentum_of_update;
   const int most = group.limits.shared_per_block < kLargeShared ? kNarrowColumns : kWidestColumns;
   if (averages_gradient || plan.cols > most) return add_row_sweep(group, Average::moment, first_slice, launches);
-  with_type(plan.gradient, [&]<class G>(G) { launches.push_back(any_sweep_launch<G>(group, first_slice)); });
+  core::with_type(plan.gradient, [&]<class G>(G) { launches.push_back(any_sweep_launch<G>(group, first_slice)); });
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -6,23 +6,12 @@
 #include <vector>
 
 #include "cuda/core/geometry.h"
+#include "cuda/core/with_type.h"
 #include "cuda/linear/device.h"
 #include "cuda/state/arena.h"
 
 namespace plumbline::linear {
 namespace {
-
-template <class F>
-void with_value_type(Type type, F f) {
-  switch (type) {
-    case Type::float32:
-      return f(float{});
-    case Type::bfloat16:
-      return f(core::bf16{});
-    case Type::float16:
-      return f(core::f16{});
-  }
-}
 
 float weight_scale(const StoredWeight& w, int64_t output, int64_t input) {
   if (!w.fp8 || w.kind == ScaleKind::channel) return w.scales[output];
@@ -110,7 +99,7 @@ class HostDevice final : public Device {
   }
 
   void product(const ProductTask& task, Stream) const override {
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       auto* y = static_cast<T*>(task.y);
       tbb::parallel_for(int64_t{0}, task.tokens, [&](int64_t token) {
         for (int64_t o = 0; o < task.outputs; ++o) {
@@ -127,7 +116,7 @@ class HostDevice final : public Device {
     const int64_t inputs = task.weight.inputs, outputs = task.weight.outputs;
     std::vector<float> x(size_t(task.tokens * inputs));
     widen(x.data(), task.x, task.type, task.tokens * inputs, nullptr);
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       each_row(outputs, inputs, [&](int64_t o, std::vector<float>& w) {
         dequantize_row(task.weight, o, w.data());
         for (int64_t t = 0; t < task.tokens; ++t)
@@ -147,7 +136,7 @@ class HostDevice final : public Device {
       for (int64_t k = 0; k < w.inputs; ++k)
         dequantized[size_t(task.transposed ? k * w.outputs + o : o * w.inputs + k)] = row[size_t(k)];
     });
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       each_row(task.tokens, summed + 2 * columns, [&](int64_t token, std::vector<float>& work) {
         float *a = work.data(), *total = a + summed, *sum = total + columns;
         widen(a, element(task.a, task.type, token * summed), task.type, summed, nullptr);
@@ -169,7 +158,7 @@ class HostDevice final : public Device {
     }
   }
   void widen(float* to, const void* from, Type type, int64_t count, Stream) const override {
-    with_value_type(type, [&]<class T>(T) {
+    core::with_type(type, [&]<class T>(T) {
       const auto* values = static_cast<const T*>(from);
       for (int64_t i = 0; i < count; ++i) to[i] = core::widen(values[i]);
     });
