@@ -25,9 +25,7 @@ class DeviceSoak : public diagnostics::SoakEngine {
         known_(runtime_.memory(), diagnostics::kChainThreads * sizeof(uint64_t)) {
     const Use use(runtime_);
     runtime_.zero(outputs_.data(), outputs_.bytes(), nullptr);
-    runtime_.set_preparing(true);
-    launch_shared(1, 1, {});
-    runtime_.set_preparing(false);
+    runtime_.prepare(check_shared, shared_bytes());
   }
 
   uint64_t memory_bytes() const override { return buffer_.bytes(); }
@@ -53,11 +51,8 @@ class DeviceSoak : public diagnostics::SoakEngine {
     });
   }
   PieceResult copy() override {
-    const int64_t half = vectors() / 2;
-    return measure(uint64_t(half) * 32, 0, [&] {
-      PLUMBLINE_LAUNCH(runtime_, copy_vectors, memory_grid(), kMemoryThreads, 0, nullptr, buffer_.data() + 16 * half,
-                       buffer_.data(), half);
-    });
+    const size_t half = buffer_.bytes() / 32 * 16;
+    return measure(2 * half, 0, [&] { runtime_.copy(buffer_.data() + half, buffer_.data(), half, nullptr); });
   }
   PieceResult shared(const Pattern& pattern, int times) override {
     const auto words = uint64_t(shared_bytes() / 8), blocks = uint64_t(runtime_.limits().multiprocessors);

@@ -64,21 +64,6 @@ check_pattern(std::byte* buffer, int64_t vectors, Pattern pattern, Pattern next,
   add_to_log(log, sum);
 }
 
-PLUMBLINE_KERNEL(kMemoryThreads, 2)
-copy_vectors(std::byte* to, const std::byte* from, int64_t vectors) {
-  const int64_t step = int64_t(grid_size()) * kMemoryThreads;
-  for (int64_t first = int64_t(block_index()) * kMemoryThreads + thread_index(); first < vectors;
-       first += kBatch * step) {
-    Bits<16> read[kBatch];
-    PLUMBLINE_UNROLL
-    for (int b = 0; b < kBatch; ++b)
-      if (first + b * step < vectors) read[b] = load_streaming<16>(from + 16 * (first + b * step));
-    PLUMBLINE_UNROLL
-    for (int b = 0; b < kBatch; ++b)
-      if (first + b * step < vectors) store_streaming<16>(to + 16 * (first + b * step), read[b]);
-  }
-}
-
 PLUMBLINE_KERNEL(kWarp, 1)
 flip_bit(std::byte* byte, int bit) {
   if (thread_index() == 0) *byte = std::byte(uint8_t(*byte) ^ uint8_t(1u << bit));

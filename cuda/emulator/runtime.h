@@ -21,12 +21,10 @@ class Runtime {
 
   MemoryResource& memory() const { return host_memory(); }
   const DeviceLimits& limits() const { return limits_; }
-  void set_preparing(bool preparing) { preparing_ = preparing; }
 
   template <class... Parameters, class... Arguments>
   void launch(const char* name, void (*kernel)(Parameters...), int64_t grid, int block, size_t dynamic_shared, Stream,
               const Arguments&... arguments) const {
-    if (preparing_) return;
     const std::tuple<void (*)(Parameters...), Parameters...> call(kernel, arguments...);
     const auto body = [](const void* packed) {
       std::apply([](auto function, const auto&... values) { function(values...); },
@@ -46,6 +44,7 @@ class Runtime {
   std::string address_fault(const void*) const { return {}; }
   void copy_to_host(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
   void copy_to_device(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
+  void copy(void* to, const void* from, size_t bytes, Stream) const { std::memcpy(to, from, bytes); }
   void zero(void* memory, size_t bytes, Stream) const { std::memset(memory, 0, bytes); }
   void poison(void* memory, size_t bytes) const { std::memset(memory, 0xFF, bytes); }
 
@@ -56,7 +55,6 @@ class Runtime {
  private:
   uint64_t seed_;
   DeviceLimits limits_;
-  bool preparing_ = false;
 };
 
 }  // namespace plumbline::emulated

@@ -81,6 +81,10 @@ void Runtime::copy_to_device(void* to, const void* from, size_t bytes, Stream st
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream)));
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
+void Runtime::copy(void* to, const void* from, size_t bytes, Stream stream) const {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream)));
+  check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
+}
 void Runtime::zero(void* memory, size_t bytes, Stream stream) const {
   check(cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)));
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));

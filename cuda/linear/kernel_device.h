@@ -1,5 +1,6 @@
 // The layer's operations as launches, the same for the GPU and the emulator.
 #pragma once
+#include "cuda/core/with_type.h"
 #include "cuda/kernels/runtime.h"
 #include "cuda/linear/device.h"
 #include "cuda/linear/dot.cuh"
@@ -12,30 +13,15 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-template <class F>
-void with_value_type(Type type, F f) {
-  switch (type) {
-    case Type::float32:
-      return f(float{});
-    case Type::bfloat16:
-      return f(core::bf16{});
-    case Type::float16:
-      return f(core::f16{});
-  }
-}
-
 class KernelDevice final : public linear::Device {
  public:
   explicit KernelDevice(const linear::LayerConfig& config) : runtime_(runtime_config(config)), config_(config) {
-    runtime_.set_preparing(true);
-    for (const Type type : {Type::float32, Type::bfloat16, Type::float16}) {
-      linear::ProductTask task;
-      task.type = type;
-      launch_mma(task, nullptr);
-    }
-    runtime_.set_preparing(false);
+    const Runtime::Use use(runtime_);
+    for (const Type type : {Type::float32, Type::bfloat16, Type::float16})
+      core::with_type(type, [&]<class T>(T) { runtime_.prepare(product_mma<T>, ProductTile::kShared); });
 #ifdef PLUMBLINE_HOPPER
     hopper_ = !config.portable_kernels && gpu::is_hopper(config.device);
+    if (hopper_) gpu::prepare_product_hopper();
 #endif
   }
 
@@ -50,7 +36,7 @@ class KernelDevice final : public linear::Device {
     };
     if (task.weight.codes != nullptr)
       return launch("quantize_rows", quantize_rows<WeightRows>, WeightRows{task.weight});
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       launch("quantize_rows", quantize_rows<FloatRows<T>>,
              FloatRows<T>{static_cast<const T*>(task.values), task.columns});
     });
@@ -69,7 +55,7 @@ class KernelDevice final : public linear::Device {
     const Runtime::Use use(runtime_);
     const int64_t warps = core::ceil_div(task.weight.outputs, kDotOutputs);
     const int64_t grid = core::ceil_div(warps, kDotThreads / kWarp);
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       if (task.tokens == 1)
         runtime_.launch("dot_rows", dot_rows<T, 1>, grid, kDotThreads, 0, stream, task);
       else if (task.tokens <= 4)
@@ -83,7 +69,7 @@ class KernelDevice final : public linear::Device {
     const Runtime::Use use(runtime_);
     const int64_t columns = task.transposed ? task.weight.outputs : task.weight.inputs;
     const int64_t grid = core::ceil_div(task.tokens, MatmulTile::kRows) * core::ceil_div(columns, MatmulTile::kColumns);
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       const auto kernel = task.transposed ? matmul_weight<T, true> : matmul_weight<T, false>;
       runtime_.launch("matmul_weight", kernel, grid, MatmulTile::kThreads, 0, stream, task);
     });
@@ -97,7 +83,7 @@ class KernelDevice final : public linear::Device {
   }
   void widen(float* to, const void* from, Type type, int64_t count, Stream stream) const override {
     const Runtime::Use use(runtime_);
-    with_value_type(type, [&]<class T>(T) {
+    core::with_type(type, [&]<class T>(T) {
       runtime_.launch("widen_values", widen_values<T>, core::ceil_div(count, 256), 256, 0, stream, to,
                       static_cast<const T*>(from), count);
     });
@@ -122,7 +108,7 @@ class KernelDevice final : public linear::Device {
   void launch_mma(const linear::ProductTask& task, Stream stream) const {
     using Tile = ProductTile;
     const int64_t grid = core::ceil_div(task.tokens, Tile::kTokens) * core::ceil_div(task.outputs, Tile::kOutputs);
-    with_value_type(task.type, [&]<class T>(T) {
+    core::with_type(task.type, [&]<class T>(T) {
       runtime_.launch("product_mma", product_mma<T>, grid, Tile::kThreads, Tile::kShared, stream, task);
     });
   }

@@ -286,11 +286,6 @@ CUtensorMap map_of(const void* codes, int64_t rows, int64_t pitch, int box) {
 template <class T, int Cluster>
 void launch(const linear::ProductTask& task, int multiprocessors, cudaStream_t stream) {
   constexpr auto kernel = product_hopper<T, Cluster>;
-  static const bool prepared = [] {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kShared)));
-    return true;
-  }();
-  static_cast<void>(prepared);
   const auto tiles_of = [](int64_t extent, int64_t tile) { return (extent + tile - 1) / tile; };
   Tiles tiles{tiles_of(tiles_of(task.tokens, kTokens), Cluster) * Cluster, tiles_of(task.outputs, kOutputs)};
   const int64_t count = tiles.token_tiles * tiles.output_tiles;
@@ -317,6 +312,14 @@ bool is_hopper(int device) {
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
   return major == 9 && minor == 0;
+}
+
+void prepare_product_hopper() {
+  const auto prepare = [](auto... kernels) {
+    (check(cudaFuncSetAttribute(kernels, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kShared))), ...);
+  };
+  prepare(product_hopper<core::bf16, 1>, product_hopper<core::bf16, 2>, product_hopper<core::f16, 1>,
+          product_hopper<core::f16, 2>, product_hopper<float, 1>, product_hopper<float, 2>);
 }
 
 void run_product_hopper(const linear::ProductTask& task, int multiprocessors, bool alone, cudaStream_t stream) {

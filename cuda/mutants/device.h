@@ -2,6 +2,9 @@
 // how it is written.
 #pragma once
 #include "cuda/core/mutant.h"
+#ifdef __CUDACC__
+#include "cuda/kernels/check.h"
+#endif
 
 namespace plumbline {
 
@@ -11,9 +14,18 @@ struct RegisterFaultCopier {
 };
 
 #ifdef __CUDACC__
+// To every device: each has its own copy.
 static const RegisterFaultCopier kFaultCopier([](const core::ActiveFault& fault) {
-  if (cudaMemcpyToSymbol(core::device_fault, &fault, sizeof fault) == cudaSuccess) return;
-  cudaGetLastError();  // no device here: nothing runs on it either
+  int count = 0, before = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || cudaGetDevice(&before) != cudaSuccess) {
+    cudaGetLastError();  // no device here: nothing runs on it either
+    return;
+  }
+  for (int device = 0; device < count; ++device) {
+    gpu::check(cudaSetDevice(device));
+    gpu::check(cudaMemcpyToSymbol(core::device_fault, &fault, sizeof fault));
+  }
+  gpu::check(cudaSetDevice(before));
 });
 #endif
 
