@@ -359,14 +359,14 @@ TEST_F(Gpu, WhereMemoryRunsOutNothingStaysAllocated) {
   const size_t before = used();
   // state of 4 TB at once; and four tensors' worth of a GPU's memory that fail late, with other allocations made
   EXPECT_THROW(Optimizer({{"w", {int64_t(1) << 40}}}, {full}, {.backend = Backend::cuda}), std::bad_alloc);
-  EXPECT_EQ(used(), before);
+  EXPECT_LE(used(), before);  // the driver may give back some of its own
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   for (int i = 0; i < 3; ++i) {
     DeviceTraining run(specs(false), groups(false));
     run.step(1);
     check(cudaDeviceSynchronize());
   }
-  EXPECT_EQ(used(), before);
+  EXPECT_LE(used(), before);
 }
 
 // --- more than 2^31 elements, each at its place: two steps, every byte equal to the twin's ---
