@@ -10,6 +10,7 @@
 
 #include "harness/error.h"
 #include "harness/registry.h"
+#include "reports/read.h"
 #include "reports/summary.h"
 #include "tests/reports/samples.h"
 
@@ -59,25 +60,40 @@ TEST_F(ReportFolderTest, AFolderThatCannotBeWrittenIsRefusedBeforeTheFirstCase) 
 
 TEST_F(ReportFolderTest, TakesAHundredThousandCases) {
   constexpr uint64_t kCases = 100000;
+  constexpr uint64_t kRed = 3;  // the last ones: beyond what is listed of the passing
   std::vector<harness::CaseResult> results;
   for (uint64_t seed = 0; seed < 200; ++seed) results.push_back(samples::passing(seed));
   harness::RunSummary summary;
-  summary.verdicts[0] = kCases;
+  summary.verdicts[size_t(harness::Verdict::pass)] = kCases - kRed;
+  summary.verdicts[size_t(harness::Verdict::fail)] = kRed;
 
   const auto start = std::chrono::steady_clock::now();
   ReportFolder report(folder_);
   report.begin(samples::description(), kCases);
-  for (uint64_t i = 0; i < kCases; ++i) {
+  for (uint64_t i = 0; i < kCases - kRed; ++i) {
     auto& result = results[i % results.size()];
     result.line = fmt::format("adafactor shape=37x129 type=float32 storage=al8 block=128 clip=1 steps=5 seed={}", i);
     report.on_case(result);
   }
+  for (uint64_t i = 0; i < kRed; ++i) report.on_case(samples::failing(fmt::format("shape=3x5 seed={}", i)));
   report.end(summary);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
 
   fmt::print("{} cases reported in {:.2f} s, report.json {:.1f} MB\n", kCases, seconds.count(),
              static_cast<double>(fs::file_size(folder_ / "report.json")) * 1e-6);
-  EXPECT_GT(fs::file_size(folder_ / "junit.xml"), Summary::kListed * 50);  // of all cases these are listed
+  const Summary read = read_report(folder_);
+  EXPECT_EQ(read.cases.size(), Summary::kListed + kRed);
+  EXPECT_EQ(read.unlisted, kCases - kRed - Summary::kListed);
+  EXPECT_EQ(read.unlisted_red, 0u);
+  EXPECT_EQ(read.red_cases(), kRed);
+  EXPECT_EQ(read.outcome.verdicts, summary.verdicts);
+  std::ifstream junit(folder_ / "junit.xml");
+  const std::string text{std::istreambuf_iterator<char>(junit), {}};
+  EXPECT_THAT(text,
+              testing::HasSubstr(fmt::format(R"(<testsuites name="plumbline" tests="{}" failures="{}" errors="0")",
+                                             Summary::kListed + kRed, kRed)));
+  EXPECT_THAT(text,
+              testing::HasSubstr(fmt::format(R"(name="unlisted cases" value="{}")", kCases - kRed - Summary::kListed)));
   EXPECT_LT(fs::file_size(folder_ / "report.html"), 2000000u);
 }
 
