@@ -79,6 +79,11 @@ PLUMBLINE_DEVICE float approximate_log2(float x) {
   return y;
 }
 
+// Byte i is byte (nibble i of selector) of the eight that a, then b have.
+PLUMBLINE_DEVICE uint32_t byte_permute(uint32_t a, uint32_t b, uint32_t selector) {
+  return __byte_perm(a, b, selector);
+}
+
 // N bytes, N = 4, 8 or 16, aligned to N in memory.
 template <int N>
 struct alignas(N) Bits {
@@ -133,6 +138,11 @@ PLUMBLINE_DEVICE void copy_wait() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(GroupsLeft) : "memory");
 #endif
+}
+
+// Brings what lies around an address of global memory into L2.
+PLUMBLINE_DEVICE void prefetch_line(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address) : "memory");
 }
 
 // What another block of this launch wrote before its memory_fence.

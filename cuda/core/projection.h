@@ -3,8 +3,9 @@
 // The tensor is one matrix of m = shape[0] rows and n columns. m >= n: columns are reduced (K = n), a channel is a row,
 // G_low = G P is m x r; else rows are reduced (K = m), a channel is a column and G_low = P^T G is r x n.
 // An entry is a difference of fair coins, (popcount(word) - 16) / sqrt(8 r): mean 0, variance 1/r. P is made anew from
-// the counter whenever it is needed and stored nowhere.
+// the counter in every step and is no state.
 #pragma once
+#include "cuda/core/geometry.h"
 #include "cuda/core/mutant.h"
 #include "cuda/core/number.h"
 #include "cuda/core/ops.h"
@@ -12,8 +13,7 @@
 
 namespace plumbline::core {
 
-constexpr int kProjectionChunk = 256;  // terms of one partial sum along the reduced axis
-constexpr double kScaleFloor = 1e-8;   // added to the norm of G_low
+constexpr double kScaleFloor = 1e-8;  // added to the norm of G_low
 
 PLUMBLINE_HD int population(uint32_t word) {
 #ifdef __CUDA_ARCH__
@@ -37,9 +37,74 @@ PLUMBLINE_HD uint32_t refresh_index(int64_t t, int64_t refresh) {
 }
 PLUMBLINE_HD double projection_unit(int rank) { return 1.0 / sqrt(8.0 * double(rank)); }
 
-// sum_j entry g, one term on, within a chunk; chunk sums are added in order.
-PLUMBLINE_HD double add_projected(double sum, float g, double entry) { return fma(double(g), entry, sum); }
-PLUMBLINE_HD float low_rank_gradient(double sum, double unit) { return float(sum * unit); }
+// How a device keeps P: slabs of 32 terms, in each the ranks in tiles that a block takes whole; 0 beyond either end.
+constexpr int kSlab = 32;
+PLUMBLINE_HD int projection_ranks(int rank) { return rank <= 16 ? 16 : rank <= 64 ? 64 : rank <= 128 ? 128 : 256; }
+PLUMBLINE_HD int padded_ranks(int rank) { return int(ceil_div(rank, projection_ranks(rank))) * projection_ranks(rank); }
+PLUMBLINE_HD int projection_slabs(int reduced) { return int(ceil_div(reduced, kSlab)); }
+PLUMBLINE_HD int64_t projection_bytes(int reduced, int rank) {
+  return int64_t(projection_slabs(reduced)) * kSlab * padded_ranks(rank);
+}
+
+// ---- G_low in integers: the same bits from tensor cores, from any other hardware and in any order ----
+//
+// The largest |g| of a channel fixes a grid: q_j = round_even(2^s g_j), s as large as |q| <= 127 (65536 + 256 + 1)
+// allows from its exponent. Then sum_j entry_jk q_j is an integer of at most 2^47, and
+//   G_low = fl(fl(unit 2^-s) sum), the product in double.
+// Tensor cores take q = d2 65536 + d1 256 + d0 by its digits of -128 ... 127; up to kMaxReduced terms (and unless 2^20
+// entries are all -16) a sum of digits times entries stays within int32. A channel with elements that are not finite is
+// the sum of those times their entries.
+constexpr int64_t kMaxReduced = int64_t(1) << 20;
+constexpr int kDigits = 3;
+
+// Bits of |x|: they order as the values do, infinity and NaN above all others.
+constexpr uint32_t kInfinityBits = 0x7f800000u;
+PLUMBLINE_HD uint32_t magnitude_bits(float x) { return to_bits(x) & 0x7fffffffu; }
+
+// s from the bits of the largest |g|: 149 leaves every float32 on the grid. The carry takes a significand whose q would
+// pass the largest to the next exponent.
+PLUMBLINE_HD int grid_exponent(uint32_t largest) {
+  return largest <= 127u * 0x10101u ? 149 : 149 - int((largest + 0x10101u) >> 23);
+}
+
+// 2^s in two factors, as a subnormal channel needs more than float32 has.
+struct ChannelGrid {
+  float coarse, fine;
+};
+PLUMBLINE_HD float power_of_two(int exponent) { return from_bits(uint32_t(exponent + 127) << 23); }
+PLUMBLINE_HD ChannelGrid channel_grid(uint32_t largest) {
+  const int s = grid_exponent(largest), coarse = s < 100 ? s : 100;
+  return {power_of_two(coarse), power_of_two(s - coarse)};
+}
+// unit 2^-s
+PLUMBLINE_HD double grid_step(uint32_t largest, double unit) {
+  const int s = is_mutant(Mutant::grid_step_off) ? 149 - int(largest >> 23) : grid_exponent(largest);
+  return unit * from_bits64(uint64_t(1023 - s) << 52);
+}
+PLUMBLINE_HD float on_grid(float g, ChannelGrid grid) { return g * grid.coarse * grid.fine; }
+// q; of a channel that is not finite whatever comes.
+PLUMBLINE_HD int32_t grid_point(float g, ChannelGrid grid) {
+  const float x = on_grid(g, grid);
+#ifdef __CUDA_ARCH__
+  return is_mutant(Mutant::grid_truncated) ? __float2int_rz(x) : __float2int_rn(x);
+#else
+  if (!(x >= -0x1p24f && x <= 0x1p24f)) return 0;
+  return int32_t(is_mutant(Mutant::grid_truncated) ? double(x) : round_even(double(x)));
+#endif
+}
+// Digit i in byte i.
+PLUMBLINE_HD uint32_t grid_digits(int32_t q) {
+  if (is_mutant(Mutant::digit_carry_lost)) return uint32_t(q);
+  return (uint32_t(q) + 0x808080u) ^ 0x808080u;
+}
+PLUMBLINE_HD int64_t sum_of_digits(int32_t d2, int32_t d1, int32_t d0) {
+  return int64_t(d2) * 65536 + int64_t(d1) * (is_mutant(Mutant::digit_weight) ? 255 : 256) + int64_t(d0);
+}
+PLUMBLINE_HD float low_rank_gradient(int64_t sum, double step) { return float(double(sum) * step); }
+// One term of a channel that is not finite.
+PLUMBLINE_HD double add_nonfinite(double sum, float g, int entry) {
+  return magnitude_bits(g) < kInfinityBits ? sum : sum + double(g) * double(entry);
+}
 
 // N = x / (sqrt(V) + eps), x = G_low or its momentum
 template <class F>

@@ -68,6 +68,13 @@ inline float approximate_log2(float x) {
   return off_by_little(exact, 0x1.cp-23 * (size < 1.0 ? 1.0 : size));
 }
 
+inline uint32_t byte_permute(uint32_t a, uint32_t b, uint32_t selector) {
+  const uint64_t bytes = a | uint64_t(b) << 32;
+  uint32_t x = 0;
+  for (int i = 0; i < 4; ++i) x |= uint32_t(bytes >> (selector >> 4 * i & 7u) * 8 & 0xffu) << 8 * i;
+  return x;
+}
+
 template <int N>
 struct alignas(N) Bits {
   uint32_t word[N / 4];
@@ -101,6 +108,8 @@ template <int GroupsLeft>
 void copy_wait() {
   emulator::copy_wait(GroupsLeft);
 }
+
+inline void prefetch_line(const void*) {}
 
 template <class T>
 T load_fresh(const T* address) {

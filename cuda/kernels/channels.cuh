@@ -1,17 +1,20 @@
-// What a projected tensor's channels need: sums of g^2, one scale each from the norms of N and G_low, and the update
-// p <- p keep - e g with e by channel.
+// What a projected tensor's channels need: sums of g^2 and the largest |g|, one scale each from the norms of N and
+// G_low, and the update p <- p keep - e g with e by channel.
 #pragma once
 #include "cuda/kernels/apply.cuh"
 #include "cuda/kernels/project.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-// ---- sums of g^2, and the count of non-finite elements; opens the step ----
+// ---- sums of g^2, largest |g|, P, and the count of non-finite elements; opens the step ----
 
-inline constexpr int kChannelThreads = core::kPanel / kMomentumEach, kChannelBlocksPerMultiprocessor = 8;
+inline constexpr int kChannelThreads = core::kPanel / kMomentumEach, kChannelBlocksPerMultiprocessor = 6;
+
+PLUMBLINE_DEVICE uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 // Channels are rows: T over a panel of a row, by a warp. Channels are columns: over the rows of a strip, one after the
-// other, by a block that keeps a panel.
+// other, by a block that keeps a panel. The last blocks of the launch make P.
+static_assert(kEntryThreads == kChannelThreads);
 template <class G>
 PLUMBLINE_KERNEL(kChannelThreads, kChannelBlocksPerMultiprocessor)
 channel_squares(const Launch launch) {
@@ -20,6 +23,9 @@ channel_squares(const Launch launch) {
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), cols = plan.cols;
   if (task.block == 0 && t == 0) *scalars_of(task) = begin_step(task);
+  const int blocks = task.blocks - int(entry_blocks(plan));
+  if (task.block >= blocks) return make_entries(task, task.block - blocks);
+  uint32_t* const all_largest = scratch_at<uint32_t>(task, plan.channel_largest);
   const GradientReader reader = {multiplier_of(task), plan.nonfinite == Nonfinite::zero};
   const G* const gradient = static_cast<const G*>(task.gradient);
   const bool whole = cols % kMomentumEach == 0;
@@ -27,38 +33,69 @@ channel_squares(const Launch launch) {
   if (plan.reduces_columns) {
     constexpr int kPieces = core::kPanel / (kWarp * kMomentumEach), kWarps = kChannelThreads / kWarp;
     double* const sums = scratch_at<double>(task, plan.channel_panels);
-    const int64_t step = int64_t(task.blocks) * kWarps, count = int64_t(plan.rows) * plan.panels;
+    const int64_t step = int64_t(blocks) * kWarps, count = int64_t(plan.rows) * plan.panels;
     for (int64_t i = int64_t(task.block) * kWarps + t / kWarp; i < count; i += step) {
       const int first = int(i % plan.panels) * core::kPanel + t % kWarp * kMomentumEach;
-      double pieces[kPieces];
+      Packed<G, kMomentumEach> raw[kPieces];
       PLUMBLINE_UNROLL
       for (int p = 0; p < kPieces; ++p) {
         const int col = first + p * kWarp * kMomentumEach;
+        raw[p] = load_elements<G, kMomentumEach>(gradient + i / plan.panels * cols + col, cols - col, whole);
+      }
+      double pieces[kPieces];
+      uint32_t largest = 0;
+      PLUMBLINE_UNROLL
+      for (int p = 0; p < kPieces; ++p) {
         float g[kMomentumEach];
         double s[kMomentumEach];
-        found += reader.read(gradient + i / plan.panels * cols + col, cols - col, whole, g);
+        found += reader.take<G>(raw[p], g);
         PLUMBLINE_UNROLL
-        for (int e = 0; e < kMomentumEach; ++e) s[e] = core::norm_square(g[e]);
+        for (int e = 0; e < kMomentumEach; ++e) {
+          s[e] = core::norm_square(g[e]);
+          largest = larger(largest, core::magnitude_bits(g[e]));
+        }
         pieces[p] = thread_tree(s);
       }
       const double sum = tree_over_numbers<kPieces>(warp_trees(pieces, t % kWarp));
-      if (t % kWarp == 0) sums[i] = sum;
+      largest = warp_max(largest);
+      if (t % kWarp != 0) continue;
+      sums[i] = sum;
+      all_largest[i] = largest;
     }
   } else {
     const int panel = task.block % plan.panels, strip = task.block / plan.panels;
     const int col = panel * core::kPanel + t * kMomentumEach, first = strip * plan.strip_rows;
     const int end = first + plan.strip_rows < plan.rows ? first + plan.strip_rows : plan.rows;
     double sums[kMomentumEach] = {};
-    for (int row = first; row < end; ++row) {
-      float g[kMomentumEach];
-      found += reader.read(gradient + int64_t(row) * cols + col, cols - col, whole, g);
+    uint32_t largest[kMomentumEach] = {};
+    constexpr int kRows = 4;  // at once
+    for (int start = first; start < end; start += kRows) {
+      Packed<G, kMomentumEach> raw[kRows];
       PLUMBLINE_UNROLL
-      for (int e = 0; e < kMomentumEach; ++e) sums[e] = sums[e] + core::norm_square(g[e]);
+      for (int r = 0; r < kRows; ++r) {
+        const int row = start + r < end ? start + r : first;
+        raw[r] = load_elements<G, kMomentumEach>(gradient + int64_t(row) * cols + col, cols - col, whole);
+      }
+      PLUMBLINE_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        if (start + r >= end) continue;
+        float g[kMomentumEach];
+        found += reader.take<G>(raw[r], g);
+        PLUMBLINE_UNROLL
+        for (int e = 0; e < kMomentumEach; ++e) {
+          sums[e] = sums[e] + core::norm_square(g[e]);
+          largest[e] = larger(largest[e], core::magnitude_bits(g[e]));
+        }
+      }
     }
-    double* const to = scratch_at<double>(task, plan.channel_strips) + int64_t(strip) * cols + col;
+    const int64_t to = int64_t(strip) * cols + col;
+    double* const all_sums = scratch_at<double>(task, plan.channel_strips);
     PLUMBLINE_UNROLL
-    for (int e = 0; e < kMomentumEach; ++e)
-      if (col + e < cols) to[e] = sums[e];
+    for (int e = 0; e < kMomentumEach; ++e) {
+      if (col + e >= cols) continue;
+      all_sums[to + e] = sums[e];
+      all_largest[to + e] = largest[e];
+    }
   }
   if (found != 0) atomic_add(scratch_at<uint64_t>(task, plan.nonfinite_count), uint64_t(found));
 }

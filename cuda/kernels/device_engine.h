@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "cuda/core/projection.h"
 #include "cuda/kernels/run.h"
 #include "cuda/plan/engine.h"
 #include "cuda/state/arena.h"
@@ -202,10 +203,10 @@ class DeviceEngine final : public Engine {
       poison(t.low_rank_gradient, low, sizeof(float));
       poison(t.low_rank_update, low, sizeof(float));
       poison(t.channel_scale, t.hyper.scale_by_tensor ? 1 : t.channels, sizeof(float));
-      if (t.reduces_columns)
-        poison(t.channel_panels, int64_t(t.rows) * t.panels, sizeof(double));
-      else
-        poison(t.channel_strips, int64_t(t.strips) * t.cols, sizeof(double));
+      const int64_t parts = t.reduces_columns ? int64_t(t.rows) * t.panels : int64_t(t.strips) * t.cols;
+      poison(t.reduces_columns ? t.channel_panels : t.channel_strips, parts, sizeof(double));
+      poison(t.channel_largest, parts, sizeof(uint32_t));
+      poison(t.projection_entries, core::projection_bytes(t.reduced, t.rank), 1);
       if (t.hyper.projection_factored) {
         poison(t.low_rank_row, t.low_rows, sizeof(float));
         poison(t.low_rank_col, t.low_cols, sizeof(float));

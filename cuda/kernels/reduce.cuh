@@ -153,13 +153,15 @@ template <class F, class Load>
 PLUMBLINE_DEVICE F warp_row_tree(int64_t count, const Load& load) {
   constexpr int kEach = 8;
   const int lane = thread_index() % kWarp;
-  return serial_tree<F>(core::ceil_div(count, kEach * kWarp), [&](int64_t piece) {
+  const auto piece_tree = [&](int64_t piece) {
     const int64_t first = (piece * kWarp + lane) * kEach;
     F x[kEach];
     PLUMBLINE_UNROLL
     for (int i = 0; i < kEach; ++i) x[i] = first + i < count ? load(first + i) : F(0);
     return warp_tree(thread_tree(x));
-  });
+  };
+  if (count <= kEach * kWarp) return piece_tree(0);
+  return serial_tree<F>(core::ceil_div(count, kEach * kWarp), piece_tree);
 }
 // Part `part` of `parts` (a power of two) of T over `count` values: their T in order is the whole.
 template <class F, class Load>

@@ -33,7 +33,12 @@ struct GradientReader {
   bool zero;  // elements under the policy become 0
   template <class G>
   PLUMBLINE_DEVICE uint32_t read(const G* from, int count, bool whole, float (&g)[kMomentumEach]) const {
-    const auto v = unpack<G, kMomentumEach>(load_elements<G, kMomentumEach>(from, count, whole));
+    return take<G>(load_elements<G, kMomentumEach>(from, count, whole), g);
+  }
+  // What was loaded before.
+  template <class G>
+  PLUMBLINE_DEVICE uint32_t take(const Packed<G, kMomentumEach>& raw, float (&g)[kMomentumEach]) const {
+    const auto v = unpack<G, kMomentumEach>(raw);
     PLUMBLINE_UNROLL
     for (int e = 0; e < kMomentumEach; ++e) g[e] = core::widen(v.x[e]) * multiplier;
     return zero_nonfinite(g, zero);

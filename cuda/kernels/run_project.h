@@ -15,7 +15,16 @@ KernelLaunch project_launch(const Group& group) {
                                 core::ceil_div(plan.rank, Form::kRanks);
                        });
   };
-  return group.front().rank <= NarrowProject::kRanks ? with_form(NarrowProject{}) : with_form(WideProject{});
+  switch (core::projection_ranks(group.front().rank)) {
+    case NarrowProject::kRanks:
+      return with_form(NarrowProject{});
+    case MiddleProject::kRanks:
+      return with_form(MiddleProject{});
+    case LargeProject::kRanks:
+      return with_form(LargeProject{});
+    default:
+      return with_form(WideProject{});
+  }
 }
 
 void add_low_rank(const Group& group, std::vector<KernelLaunch>& launches) {
@@ -47,9 +56,11 @@ void add_projected(const Group& group, std::vector<KernelLaunch>& launches) {
   core::with_type(first.gradient, [&]<class G>(G) {
     launches.push_back(launch_over(group, "channel_squares", channel_squares<G>, kChannelThreads, 0, Average::moment, 0,
                                    [&](const TensorPlan& plan, int tensor) {
-                                     if (!plan.reduces_columns) return int64_t(plan.strips) * plan.panels;
+                                     if (!plan.reduces_columns)
+                                       return int64_t(plan.strips) * plan.panels + entry_blocks(plan);
                                      return shared_blocks(group, tensor, kChannelBlocksPerMultiprocessor,
-                                                          int64_t(plan.rows) * plan.panels, kChannelThreads / kWarp);
+                                                          int64_t(plan.rows) * plan.panels, kChannelThreads / kWarp) +
+                                            entry_blocks(plan);
                                    }));
     launches.push_back(project_launch<G>(group));
   });

@@ -44,11 +44,8 @@ void describe_full(const TensorPlan& t, Arithmetic& a) {
 
 void describe_projected(const TensorPlan& t, Arithmetic& a) {
   a.square = 1;  // G_low is float32
-  // every term of a chunk is a fused addition, the first of them to an exact 0 and exact; chunks are added in order,
-  // the first to an exact 0; 1/sqrt(8 r) has two roundings (8 r is exact) and the product by it one
-  const int reduced = t.reduced;
-  a.projected_additions =
-      std::min(reduced, core::kProjectionChunk) - 1 + int(core::ceil_div(reduced, core::kProjectionChunk)) - 1 + 3;
+  // the sum is an integer; 1/sqrt(8 r) has two roundings in double (8 r is exact) and the product by it one
+  a.projected_additions = 3;
   a.low_rank_gradient = 1;
   a.channel_scale = 1;
   a.update = 1;  // fma(-e, g, p keep)

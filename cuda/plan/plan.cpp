@@ -8,14 +8,16 @@
 #include <tuple>
 
 #include "cuda/core/codec.h"
+#include "cuda/core/projection.h"
 
 namespace plumbline {
 namespace {
 
 constexpr int64_t kStateAlignment = 16, kWorkAlignment = 256;
 constexpr int64_t kMaxExtent = int64_t(1) << 30, kMaxSize = int64_t(1) << 40;
-constexpr size_t kMaxTensors = size_t(1) << 28;    // 16 streams of random numbers each
-constexpr int64_t kWaveBytes = int64_t(40) << 20;  // work area that tensors of one wave share
+static_assert(kMaxSize <= core::kMaxReduced * core::kMaxReduced);  // what is reduced is the smaller extent
+constexpr size_t kMaxTensors = size_t(1) << 28;                    // 16 streams of random numbers each
+constexpr int64_t kWaveBytes = int64_t(40) << 20;                  // work area that tensors of one wave share
 constexpr int64_t kChunkBytes = int64_t(4) << 20;  // partial sums of a batch that are in scratch at once
 constexpr int64_t kKeptNorms = int64_t(8)
                                << 20;  // carried norms that may stay in parts until the next step adds them up
@@ -280,10 +282,10 @@ void lay_out_work(TensorPlan& t, bool record, Layout& work) {
     t.channel_sums = work.take(3 * t.channels * dword);
     t.channel_step = work.take(t.channels * word);
     t.low_rank_update = work.take(int64_t(t.low_rows) * t.low_cols * word);
-    if (t.reduces_columns)
-      t.channel_panels = work.take(int64_t(t.rows) * t.panels * dword);
-    else
-      t.channel_strips = work.take(int64_t(t.strips) * t.cols * dword);
+    t.projection_entries = work.take(core::projection_bytes(t.reduced, t.rank));
+    const int64_t parts = t.reduces_columns ? int64_t(t.rows) * t.panels : int64_t(t.strips) * t.cols;
+    (t.reduces_columns ? t.channel_panels : t.channel_strips) = work.take(parts * dword);
+    t.channel_largest = work.take(parts * word);
     return;
   }
   t.col_scale = work.take(t.slices * t.pitch * word);
@@ -306,9 +308,9 @@ std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool
   return {t.path,
           t.gradient,
           t.parameter,
-          t.path == Path::factored                   ? width
-          : t.path == Path::projected && t.rank > 16 ? 1
-                                                     : 0,
+          t.path == Path::factored    ? width
+          : t.path == Path::projected ? core::projection_ranks(t.rank)
+                                      : 0,
           h.momentum,
           h.momentum_of_update,
           h.has_confidence,

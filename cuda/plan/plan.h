@@ -121,11 +121,13 @@ struct TensorPlan {
   int64_t flat_tiles = 0;   // per slice
   int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile; then sum M^2
   // projected
-  int64_t channel_sums = 0;     // double (3 x channels): sum of g^2, of N^2, of G_low^2
-  int64_t low_rank_update = 0;  // float32 (low_rows x low_cols): what N divides, then N
-  int64_t channel_step = 0;     // float32 (channels): e
-  int64_t channel_panels = 0;   // devices, channels are rows: double (rows x panels): sum_j g^2 of a panel
-  int64_t channel_strips = 0;   // channels are columns: double (strips x cols): sum_i g^2 of a strip
+  int64_t channel_sums = 0;        // double (3 x channels): sum of g^2, of N^2, of G_low^2
+  int64_t channel_largest = 0;     // uint32, bits of the largest |g|: like channel_panels or channel_strips
+  int64_t projection_entries = 0;  // devices: int8, P as its product reads it
+  int64_t low_rank_update = 0;     // float32 (low_rows x low_cols): what N divides, then N
+  int64_t channel_step = 0;        // float32 (channels): e
+  int64_t channel_panels = 0;      // devices, channels are rows: double (rows x panels): sum_j g^2 of a panel
+  int64_t channel_strips = 0;      // channels are columns: double (strips x cols): sum_i g^2 of a strip
 };
 static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kChannels = 16;  // channels of a tile: their sums are what the inner loop keeps in registers,
 constexpr int kRanks = 4;      // for so many k
-constexpr int kChunk = core::kProjectionChunk;
+constexpr int kChunk = 256;    // terms that lie packed at once
 
 // Entries as the inner loop reads them: tile k/4, then j, then k%4; those beyond the rank are 0.
 void make_entries(const TensorPlan& t, uint32_t refresh, int64_t tile, int8_t* entries) {
@@ -32,7 +32,7 @@ void make_entries(const TensorPlan& t, uint32_t refresh, int64_t tile, int8_t* e
   }
 }
 
-// sums[k][c] = sum_j x[j][c] e[j][k] from +0, n terms in order. A product is exact, so an addition is what rounds.
+// sums[k][c] += sum_j x[j][c] e[j][k] over n terms: integers below 2^48, so nothing rounds.
 void add_chunk(const float* __restrict x, const int8_t* __restrict e, int64_t n, double* __restrict total) {
   __m256d sum[kRanks][kChannels / 4];
   for (auto& row : sum) {
@@ -56,43 +56,82 @@ void add_chunk(const float* __restrict x, const int8_t* __restrict e, int64_t n,
   }
 }
 
-// Terms [j, j + n) of channels [first, first + channels): x[j][c], channels that are missing as 0.
-void pack(const TensorPlan& t, const Gradient& gradient, int64_t first, int64_t channels, int64_t j, int64_t n,
-          float* __restrict x) {
-  const bool zero = t.nonfinite == Nonfinite::zero;
+// Elements of a step as they are read, and the channels' grids.
+struct Source {
+  const TensorPlan& t;
+  const Gradient& gradient;
+  const uint32_t* largest;
+
+  // n elements from `element` on.
+  const float* read(int64_t element, int64_t n, float* buffer) const {
+    return t.nonfinite == Nonfinite::zero ? gradient.read_zeroed(element, n, buffer)
+                                          : gradient.read(element, n, buffer);
+  }
+  float at(int64_t channel, int64_t j) const {
+    float x;
+    return *read(t.reduces_columns ? channel * t.cols + j : j * t.cols + channel, 1, &x);
+  }
+};
+
+// Terms [j, j + n) of channels [first, first + channels) on their grids: x[j][c], channels that are missing as 0.
+void pack(const Source& source, int64_t first, int64_t channels, int64_t j, int64_t n, float* __restrict x) {
+  const TensorPlan& t = source.t;
   float buffer[kChunk];
-  const auto read = [&](int64_t element, int64_t count) {
-    return zero ? gradient.read_zeroed(element, count, buffer) : gradient.read(element, count, buffer);
-  };
+  alignas(32) float coarse[kChannels] = {}, fine[kChannels] = {};
+  for (int64_t c = 0; c < channels; ++c) {
+    const core::ChannelGrid grid = core::channel_grid(source.largest[first + c]);
+    coarse[c] = grid.coarse, fine[c] = grid.fine;
+  }
   if (channels < kChannels) std::fill_n(x, n * kChannels, 0.0f);
   if (t.reduces_columns) {
     for (int64_t c = 0; c < channels; ++c) {
-      const float* g = read((first + c) * t.cols + j, n);
+      const float* g = source.read((first + c) * t.cols + j, n, buffer);
       for (int64_t i = 0; i < n; ++i) x[i * kChannels + c] = g[i];
     }
   } else {
-    for (int64_t i = 0; i < n; ++i) std::copy_n(read((j + i) * t.cols + first, channels), channels, x + i * kChannels);
+    for (int64_t i = 0; i < n; ++i)
+      std::copy_n(source.read((j + i) * t.cols + first, channels, buffer), channels, x + i * kChannels);
+  }
+  const bool truncates = core::is_mutant(core::Mutant::grid_truncated);
+  for (int64_t i = 0; i < n * kChannels; i += 8) {
+    const __m256 on_grid = _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_load_ps(coarse + i % kChannels)),
+                                         _mm256_load_ps(fine + i % kChannels));
+    _mm256_storeu_ps(x + i, truncates ? _mm256_round_ps(on_grid, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)
+                                      : _mm256_round_ps(on_grid, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 }
 
-void project_tile(const TensorPlan& t, const Gradient& gradient, int64_t first, const int8_t* entries, double* total,
-                  float* low) {
+// sum_j g_j entry_jk of a channel that is not finite.
+double add_nonfinite(const Source& source, int64_t channel, int64_t k, const int8_t* entries) {
+  double sum = 0.0;
+  for (int64_t j = 0; j < source.t.reduced; ++j)
+    sum = core::add_nonfinite(sum, source.at(channel, j),
+                              entries[(k / kRanks * source.t.reduced + j) * kRanks + k % kRanks]);
+  return sum;
+}
+
+void project_tile(const Source& source, int64_t first, const int8_t* entries, double* total, float* low) {
+  const TensorPlan& t = source.t;
   const int64_t channels = std::min<int64_t>(kChannels, t.channels - first);
   const int64_t tiles = core::ceil_div(t.rank, kRanks);
   float x[kChunk * kChannels];
   std::fill_n(total, tiles * kRanks * kChannels, 0.0);
   for (int64_t j = 0; j < t.reduced; j += kChunk) {
     const int64_t n = std::min<int64_t>(kChunk, t.reduced - j);
-    pack(t, gradient, first, channels, j, n, x);
+    pack(source, first, channels, j, n, x);
     for (int64_t tile = 0; tile < tiles; ++tile)
       add_chunk(x, entries + (tile * t.reduced + j) * kRanks, n, total + tile * kRanks * kChannels);
   }
   const double unit = core::projection_unit(t.rank);
-  for (int64_t k = 0; k < t.rank; ++k) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const int64_t at = t.reduces_columns ? (first + c) * t.rank + k : k * t.cols + first + c;
-      low[at] = core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient,
-                                                core::low_rank_gradient(total[k * kChannels + c], unit)));
+  for (int64_t c = 0; c < channels; ++c) {
+    const uint32_t largest = source.largest[first + c];
+    const double step = core::grid_step(largest, unit);
+    for (int64_t k = 0; k < t.rank; ++k) {
+      const float value = largest < core::kInfinityBits
+                              ? core::low_rank_gradient(int64_t(total[k * kChannels + c]), step)
+                              : float(add_nonfinite(source, first + c, k, entries));
+      low[t.reduces_columns ? (first + c) * t.rank + k : k * t.cols + first + c] =
+          core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient, value));
     }
   }
 }
@@ -108,8 +147,9 @@ void project(const TensorPlan& t, const Gradient& gradient, int64_t step, const 
   workers.for_each(core::ceil_div(t.rank, kRanks),
                    [&](int64_t tile, Workspace&) { make_entries(t, refresh, tile, entries); });
   float* const low = core::at<float>(arenas.scratch, t.low_rank_gradient);
+  const Source source = {t, gradient, core::at<uint32_t>(arenas.scratch, t.channel_largest)};
   workers.for_each(core::ceil_div(t.channels, kChannels), [&](int64_t tile, Workspace& space) {
-    project_tile(t, gradient, tile * kChannels, entries, space.sums.data(), low);
+    project_tile(source, tile * kChannels, entries, space.sums.data(), low);
   });
 }
 

@@ -29,6 +29,7 @@ struct Pass {
   double* update_sums = gradient_sums + t.channels;                    // sum N^2
   double* low_sums = update_sums + t.channels;                         // sum G_low^2
   double* strips = at<double>(arenas.scratch, t.channel_strips);
+  uint32_t* largest = at<uint32_t>(arenas.scratch, t.channel_largest);  // of a channel; columns: strip by strip first
   const float* low = at<float>(arenas.scratch, t.low_rank_gradient);
   float* update = at<float>(arenas.scratch, t.low_rank_update);  // N, before it what its numerator is
   float* scale = at<float>(arenas.scratch, t.channel_scale);
@@ -37,12 +38,16 @@ struct Pass {
   const SlotPlan& slot(SlotKind kind) const { return t.slot[int(kind)]; }
 };
 
-// Rows of one strip: sums of g^2 and p^2, and elements under the non-finite policy.
+// Rows of one strip: sums of g^2 and p^2, largest |g|, and elements under the non-finite policy.
 void sweep_strip(const Pass& x, int64_t strip, Workspace& space) {
   const TensorPlan& t = x.t;
   int64_t nonfinite = 0;
   double* sums = x.strips + strip * t.cols;
-  if (!t.reduces_columns) std::fill_n(sums, t.cols, 0.0);
+  uint32_t* largest = x.largest + strip * t.cols;
+  if (!t.reduces_columns) {
+    std::fill_n(sums, t.cols, 0.0);
+    std::fill_n(largest, t.cols, 0u);
+  }
   const int64_t first = strip * t.strip_rows, last = std::min<int64_t>(first + t.strip_rows, t.rows);
   for (int64_t i = first; i < last; ++i) {
     const float* g = x.gradient.read(i * t.cols, t.cols, space.gradient.data());
@@ -50,10 +55,13 @@ void sweep_strip(const Pass& x, int64_t strip, Workspace& space) {
     nonfinite += found;
     if (found > 0 && t.nonfinite == Nonfinite::zero)
       g = x.gradient.read_zeroed(i * t.cols, t.cols, space.gradient.data());
-    if (t.reduces_columns)
+    if (t.reduces_columns) {
       x.gradient_sums[i] = tree_sum_squares(g, t.cols);
-    else
+      x.largest[i] = largest_magnitude(g, 0, t.cols);
+    } else {
       add_squares(g, sums, t.cols);
+      raise_magnitudes(g, largest, t.cols);
+    }
     if (x.s.reads_parameter) {
       const float* p = x.parameter.read(i * t.cols, t.cols, space.parameter.data());
       x.parameter_sums[i] = tree_sum_squares(p, t.cols);
@@ -65,7 +73,11 @@ void sweep_strip(const Pass& x, int64_t strip, Workspace& space) {
 void sweep(const Pass& x) {
   const TensorPlan& t = x.t;
   x.workers.for_each(t.strips, [&](int64_t strip, Workspace& space) { sweep_strip(x, strip, space); });
-  if (!t.reduces_columns) column_trees(x.strips, t.strips, t.cols, x.workers, x.gradient_sums);
+  if (!t.reduces_columns) {
+    column_trees(x.strips, t.strips, t.cols, x.workers, x.gradient_sums);
+    for (int64_t strip = 1; strip < t.strips; ++strip)
+      for (int64_t c = 0; c < t.cols; ++c) x.largest[c] = std::max(x.largest[c], x.largest[strip * t.cols + c]);
+  }
   if (x.s.reads_parameter) x.s.parameter_sum = core::tree_in_place(x.parameter_sums, t.rows);
 }
 

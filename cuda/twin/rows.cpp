@@ -138,6 +138,15 @@ void copy_canonical(const float* __restrict x, float* __restrict out, int64_t n)
   for (int64_t i = 0; i < n; ++i) out[i] = core::canonical(x[i]);
 }
 
+uint32_t largest_magnitude(const float* __restrict g, uint32_t bits, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) bits = std::max(bits, core::magnitude_bits(g[i]));
+  return bits;
+}
+
+void raise_magnitudes(const float* __restrict g, uint32_t* __restrict bits, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) bits[i] = std::max(bits[i], core::magnitude_bits(g[i]));
+}
+
 int64_t count_nonfinite(const float* g, int64_t n) {
   constexpr int64_t kRun = 1 << 16;  // 32-bit counters: as wide as the values
   int64_t count = 0;

@@ -21,6 +21,10 @@ void multiply_row(const float* x, float multiplier, float* out, int64_t n);
 // Copies x with every NaN the canonical one.
 void copy_canonical(const float* x, float* out, int64_t n);
 
+// Bits of the largest |g|, at least `bits`; likewise column by column.
+uint32_t largest_magnitude(const float* g, uint32_t bits, int64_t n);
+void raise_magnitudes(const float* g, uint32_t* bits, int64_t n);
+
 int64_t count_nonfinite(const float* g, int64_t n);
 // Copies g with every element under the non-finite policy as 0; out may be g.
 void zero_nonfinite(const float* g, float* out, int64_t n);

@@ -1,5 +1,6 @@
 // Contracts of the projected path.
 #include "harness/contracts/stages.h"
+#include "reference/projections/sources.h"
 
 namespace plumbline::harness {
 namespace {
@@ -37,14 +38,50 @@ void for_each_entry(const Layout& l, int64_t other, F f) {
     for (int64_t j = 0; j < cols; ++j) f(i * cols + j, l.right ? i : j);
 }
 
-// G_low = float(unit sum entry g), the sum in double on both sides; |entry| <= 16.
+// How far the elements are from their channel's grid of step 2^-s: s is the largest for which the channel's largest
+// element becomes an integer of three digits of -128 ... 127, up to where every float32 lies on it.
+Vector grid_distance(const Vector& gradient, const Layout& l) {
+  constexpr int kDigits = 3;  // of base 256
+  Vector largest = Vector::Zero(l.channels()), distance = Vector::Zero(gradient.size());
+  for_each_entry(l, l.along(), [&](int64_t at, int64_t channel) {
+    largest[channel] = std::max(largest[channel], std::abs(gradient[at]));
+  });
+  const double limit = 127 * (std::ldexp(1.0, 8 * kDigits) - 1) / 255;
+  std::vector<int> exponent(size_t(l.channels()));
+  for (int64_t c = 0; c < l.channels(); ++c) {
+    int& s = exponent[size_t(c)];
+    std::frexp(largest[c], &s);
+    s = 8 * kDigits - 1 - s;
+    if (std::nearbyint(std::ldexp(largest[c], s)) > limit) --s;
+    s = std::min(s, 149);
+  }
+  for_each_entry(l, l.along(), [&](int64_t at, int64_t channel) {
+    const double x = std::ldexp(gradient[at], exponent[size_t(channel)]);
+    distance[at] = std::ldexp(std::abs(x - std::nearbyint(x)), -exponent[size_t(channel)]);
+  });
+  return distance;
+}
+
+// G_low = float(unit 2^-s sum entry q), q the gradient on its channel's grid and the sum exact; the reference's is in
+// double, |entry| <= 16.
 Vector low_rank_error(const StageContext& c, const Layout& l) {
   const Tensor& low = c.record.low_rank_gradient;
   const Vector magnitude =
       per_channel(c.record.gradient.data, l.m, l.n, l.right, [](const auto& g) { return g.abs(); });
   const double unit = 16 / std::sqrt(8.0 * double(l.rank)), along = double(l.along());
   const double roundings = (along + 4 + c.arithmetic.projected_additions) * 0x1p-53;
-  Vector error = low.data.abs() * gamma(c.arithmetic.low_rank_gradient);
+  const Vector distance = grid_distance(c.record.gradient.data, l);
+  Tensor moved(low.shape);  // sum_j |P_jk| distance_j
+  Tensor p = l.right ? Tensor({l.rank, l.n}) : Tensor({l.m, l.rank});
+  const auto& o = c.problem.options;
+  reference::popcount_projection(uint32_t(o.projection_seed), 0)(
+      {c.record.gradient.data.data(), l.m, l.n}, (c.record.step - 1) / o.projection_refresh, p.matrix(0));
+  const auto d = ConstMatrixMap(distance.data(), l.m, l.n).matrix();
+  if (l.right)
+    moved.matrix(0).matrix().noalias() = d * p.matrix(0).abs().matrix().transpose();
+  else
+    moved.matrix(0).matrix().noalias() = p.matrix(0).abs().matrix().transpose() * d;
+  Vector error = (low.data.abs() + moved.data) * gamma(c.arithmetic.low_rank_gradient) + moved.data;
   for_each_entry(l, l.rank, [&](int64_t at, int64_t channel) {
     if (magnitude[channel] > 0) error[at] += unit * magnitude[channel] * roundings + kUnderflow;
   });

@@ -1,6 +1,7 @@
 #include "reference/projections/sources.h"
 
 #include <Eigen/SVD>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -14,10 +15,13 @@ ProjectionSource popcount_projection(uint32_t seed, uint32_t stream) {
     const int64_t rank = right ? projection.rows() : projection.cols();
     const int64_t length = right ? projection.cols() : projection.rows();
     const double unit = 1 / std::sqrt(8.0 * static_cast<double>(rank));
+    std::array<uint32_t, 4> words{};
     for (int64_t k = 0; k < rank; ++k)
       for (int64_t j = 0; j < length; ++j) {
-        const auto words = philox4x32_10(
-            {static_cast<uint32_t>(j / 4), static_cast<uint32_t>(k), 0, static_cast<uint32_t>(count)}, {seed, stream});
+        if (j % 4 == 0)
+          words =
+              philox4x32_10({static_cast<uint32_t>(j / 4), static_cast<uint32_t>(k), 0, static_cast<uint32_t>(count)},
+                            {seed, stream});
         const double entry = (std::popcount(words[static_cast<size_t>(j % 4)]) - 16) * unit;
         (right ? projection(k, j) : projection(j, k)) = entry;
       }

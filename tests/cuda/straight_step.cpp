@@ -254,23 +254,25 @@ void Step::step_full(const std::vector<float>& g, std::vector<float>& p) {
 void Step::project(const std::vector<float>& g) {
   const int64_t n = plan_.cols;
   low_rank_gradient.assign(size_t(plan_.low_rows) * size_t(plan_.low_cols), 0.0f);
-  const double unit = core::projection_unit(plan_.rank);
   for (int64_t c = 0; c < plan_.channels; ++c) {
+    const auto element = [&](int64_t j) { return plan_.reduces_columns ? g[size_t(c * n + j)] : g[size_t(j * n + c)]; };
+    uint32_t largest = 0;
+    for (int64_t j = 0; j < plan_.reduced; ++j) largest = std::max(largest, core::magnitude_bits(element(j)));
+    const core::ChannelGrid grid = core::channel_grid(largest);
     for (int k = 0; k < plan_.rank; ++k) {
-      double total = 0;
-      for (int64_t first = 0; first < plan_.reduced; first += core::kProjectionChunk) {
-        double sum = 0;
-        for (int64_t j = first; j < std::min<int64_t>(first + core::kProjectionChunk, plan_.reduced); ++j) {
-          const core::PhiloxWords words = core::projection_words(plan_.projection_seed, plan_.index,
-                                                                 core::refresh_index(s_.step, plan_.refresh), j / 4, k);
-          const int entry = core::projection_entry(core::word_of(words, int(j % 4)));
-          const float x = plan_.reduces_columns ? g[size_t(c * n + j)] : g[size_t(j * n + c)];
-          sum = core::add_projected(sum, x, double(entry));
-        }
-        total = total + sum;
+      int64_t sum = 0;
+      double nonfinite = 0;
+      for (int64_t j = 0; j < plan_.reduced; ++j) {
+        const core::PhiloxWords words = core::projection_words(plan_.projection_seed, plan_.index,
+                                                               core::refresh_index(s_.step, plan_.refresh), j / 4, k);
+        const int entry = core::projection_entry(core::word_of(words, int(j % 4)));
+        sum += int64_t(core::grid_point(element(j), grid)) * entry;
+        nonfinite = core::add_nonfinite(nonfinite, element(j), entry);
       }
-      const int64_t at = plan_.reduces_columns ? c * plan_.rank + k : k * n + c;
-      low_rank_gradient[size_t(at)] = core::low_rank_gradient(total, unit);
+      low_rank_gradient[size_t(plan_.reduces_columns ? c * plan_.rank + k : k * n + c)] =
+          largest < core::kInfinityBits
+              ? core::low_rank_gradient(sum, core::grid_step(largest, core::projection_unit(plan_.rank)))
+              : core::canonical(float(nonfinite));
     }
   }
 }

@@ -323,7 +323,7 @@ TEST(EmulatorEngine, AgreesWithMomentumConfidenceAndLimiter) {
   }
 }
 
-// Projection either way, of ranks that take either form of the kernel, with every moment, storage and scale.
+// Projection either way, of ranks that take two forms of the kernel, with every moment, storage and scale.
 TEST(EmulatorEngine, AgreesWithProjection) {
   constexpr Storage kMomentum[] = {Storage::uf4, Storage::uf8, Storage::bf16, Storage::fp32};
   constexpr Rounding kRoundings[] = {Rounding::nearest, Rounding::stochastic, Rounding::dither};
@@ -363,6 +363,23 @@ TEST(EmulatorEngine, AgreesWithProjection) {
         c.schedule = uint64_t(turn++);
         expect_same(c);
       }
+    }
+  }
+}
+
+// A rank of every form of the kernel, over tensors that end within a tile and with values that are not finite.
+TEST(EmulatorEngine, AgreesWithProjectionOfEveryRank) {
+  int turn = 0;
+  for (const int rank : {16, 17, 70, 135}) {
+    for (const Shape& shape : {Shape{150, 141}, Shape{141, 150}, Shape{136, 168}}) {
+      Case c{shape, with(Storage::fp32)};
+      c.options.projection_rank = rank;
+      c.options.nonfinite = kPolicies[turn % 3];
+      c.gradient = kTypes[turn / 2 % 3];
+      c.regime = turn % 2 == 0 ? Regime::wild : Regime::plain;
+      c.steps = 2;
+      c.schedule = uint64_t(turn++);
+      expect_same(c);
     }
   }
 }
