@@ -16,8 +16,13 @@ using harness::Storage;
 using F = Factor;
 
 // Enough elements for the codes and roundings of each to differ, block and tile sizes and their neighbours among them.
-// `narrow`: averages over a row lie within an octave, of which a fixed floor has two codes; of fewer than 64, two do.
-std::vector<int64_t> draw_shape(int shape, bool narrow, Draw& d, int64_t largest) {
+// Averages over a row may lie within an octave, of which a fixed floor has two codes: of fewer than 64 values two do,
+// of fewer than 16 one does.
+enum class Averages : uint8_t { differ, narrow, alike };
+std::vector<int64_t> draw_shape(int shape, Averages averages, Draw& d, int64_t largest) {
+  if (averages == Averages::alike && shape == 3) return {d.between(10, 15), d.between(10, 15)};
+  if (averages == Averages::alike && shape == 4) return {2, d.between(5, 7), d.between(5, 7)};
+  const bool narrow = averages != Averages::differ;
   const bool wide = largest >= 8192;
   const int64_t line = wide ? d.of<int64_t>({300, 1023, 1024, 1025, 2047, 2048, 2049, d.between(300, 2500)})
                             : d.of<int64_t>({256, 257, 300, 512});
@@ -42,6 +47,13 @@ std::vector<int64_t> draw_shape(int shape, bool narrow, Draw& d, int64_t largest
   }
 }
 
+// Of a fixed floor, whose codes are half an octave apart. The factors make the means of u^2 1 for every row, and those
+// of (u - M)^2 one value where M is a part of u: after the first step, or for good.
+Averages averages_of(const Classes& c) {
+  if (static_cast<Storage>(at(c, F::storage)) != Storage::log_u8 || at(c, F::moment) != 0) return Averages::differ;
+  return at(c, F::momentum) == 3 ? Averages::alike : Averages::narrow;
+}
+
 bool starts_with_zeros(const Problem& p) {
   harness::Realized gradient;
   harness::DataSource(p).gradient(1, gradient);
@@ -52,7 +64,8 @@ void take_momentum(Problem& p, const Classes& c, Draw& d) {
   auto& o = p.options;
   o.beta1 = d.of({0.5, 0.9});
   if (at(c, F::momentum) >= 2) o.momentum_of = reference::MomentumOf::update;
-  if (at(c, F::momentum) == 3) o.beta3 = d.of({0.9, 0.99});
+  // A row of one element is its own factor: (u - M)^2 is one value in the first step, and has to be forgotten.
+  if (at(c, F::momentum) == 3) o.beta3 = p.storage == Storage::log_u8 ? 0.5 : d.of({0.9, 0.99});
   const int storage = at(c, F::momentum_storage);
   p.momentum_storage = storage == 0 ? Storage::fp32 : static_cast<Storage>(int(Storage::bf16) + storage - 1);
   if (at(c, F::momentum_rounding) < 3) p.momentum_rounding = static_cast<Rounding>(at(c, F::momentum_rounding));
@@ -75,6 +88,10 @@ void take_data(Problem& p, const Classes& c, Draw& d) {
   p.data.regime = static_cast<Regime>(at(c, F::data));
   p.data.exponent = d.between(-8, -3);
   switch (p.data.regime) {
+    case Regime::heavy_tail:   // on an even grid, outliers alone have codes
+    case Regime::sparse_rows:  // one row in ten has more than the code of zero
+      p.steps += 2;
+      break;
     case Regime::spike:
     case Regime::growing:
       p.steps = std::max<int64_t>(p.steps, 3);
@@ -101,8 +118,9 @@ Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
   Problem p;
   auto& o = p.options;
   p.seed = d.seed();
-  const bool narrow = static_cast<Storage>(at(c, F::storage)) == Storage::log_u8 && at(c, F::moment) == 0;
-  p.shape = draw_shape(at(c, F::shape), narrow, d, largest);
+  p.shape = draw_shape(at(c, F::shape), averages_of(c), d, largest);
+  if (at(c, F::moment) >= 2 && p.shape.size() > 2)  // a projection of few rows leaves scales as far apart as they were
+    p.shape = {d.between(16, 20), 2, d.between(9, 12)};
   p.min_quantized_size = 1;
   p.steps = d.between(2, 3);
   p.storage = static_cast<Storage>(at(c, F::storage));
@@ -134,8 +152,16 @@ Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
   if (at(c, F::momentum) > 0) take_momentum(p, c, d);
   if (at(c, F::moment) >= 2) take_projection(p, c, d);
   take_data(p, c, d);
+  // A row or column of one element is its own factor: u is a sign until a second gradient that is not zero comes.
+  if (at(c, F::momentum) == 3 && at(c, F::shape) < 3 && p.data.regime == Regime::sparse_rows) p.steps += 3;
   if (p.data.regime == Regime::zero_rows)  // an only row may be one of them
-    while (starts_with_zeros(p)) p.seed = d.seed();
+    p = draw_until(
+        "gradient with a row that is not zero",
+        [&] {
+          p.seed = d.seed();
+          return p;
+        },
+        [](const Problem& drawn) { return !starts_with_zeros(drawn); });
   return p;
 }
 

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <random>
+#include <stdexcept>
+#include <string>
 
 namespace plumbline::properties {
 
@@ -24,5 +26,14 @@ class Draw {
  private:
   std::mt19937_64 engine_;
 };
+
+// The first of a bounded number of draws that fits. Throws std::runtime_error where none does: an error of the suite.
+template <class Make, class Fits>
+auto draw_until(const char* what, Make&& make, Fits&& fits) {
+  constexpr int kTries = 1000;
+  for (int i = 0; i < kTries; ++i)
+    if (auto drawn = make(); fits(drawn)) return drawn;
+  throw std::runtime_error(std::string("the generator finds no ") + what + " in " + std::to_string(kTries) + " draws");
+}
 
 }  // namespace plumbline::properties

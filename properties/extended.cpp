@@ -137,6 +137,8 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       if (o.projection_rank > 0) o.beta1 = 0.9, o.projection_refresh = 200;
       p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
       if (o.momentum_of == MomentumOf::update) o.beta1 = 0.9, p.data.regime = Regime::gaussian;
+      // A code's random error over the root of V of that element alone: where g is small, of any size, and so the norm.
+      if (o.momentum_of == MomentumOf::gradient) p.momentum_rounding = Rounding::nearest;
       p.data.exponent = -10;
       p.steps = std::max<int64_t>(p.steps, 3);
       break;
@@ -180,7 +182,10 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
         p.data.regime = Regime::wide;
         p.gradient = DType::float32;
       }
+      if (p.storage == Storage::linear_u8 && p.data.regime == Regime::heavy_tail)
+        p.data.regime = Regime::gaussian;  // all but the outliers are far below a code
       take_many_values(p, d, largest);
+      p.steps = std::max<int64_t>(p.steps, 4);  // one offset a block, and few averages: one draw may move none
       break;
     case Feature::momentum_rounding:
       take_quantized(p);
@@ -217,7 +222,9 @@ void settle(Problem& p) {
   const Regime r = p.data.regime;
   if (even && (r == Regime::wide || r == Regime::extreme || r == Regime::sparse_rows || r == Regime::zero_rows ||
                r == Regime::subnormal || r == Regime::constant ||
-               (r == Regime::heavy_tail && (p.momentum_storage == Storage::uf4 || o.projection_rank > 0))))
+               (r == Regime::heavy_tail &&
+                (p.momentum_storage == Storage::uf4 || o.projection_rank > 0 ||
+                 (p.momentum_storage == Storage::uf8 && p.elements() < 1024)))))  // too few outliers for four codes
     p.data.regime = Regime::gaussian;
   // Where u is the sign of g, a momentum of it has two values.
   if (o.beta1 && o.momentum_of == MomentumOf::update) {

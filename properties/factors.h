@@ -55,7 +55,7 @@ std::string value_name(int factor, int value);  // "clip=on"
 using Classes = std::array<int8_t, kFactors>;
 inline constexpr int8_t kOpen = -1;
 inline int8_t& at(Classes& c, Factor f) { return c[size_t(f)]; }
-inline int8_t at(const Classes& c, Factor f) { return c[size_t(f)]; }
+inline int at(const Classes& c, Factor f) { return c[size_t(f)]; }
 
 // Of a generated problem; empty for one on a recorded trace, whose data has no class.
 std::optional<Classes> classify(const harness::Problem& problem);

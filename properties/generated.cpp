@@ -36,42 +36,31 @@ std::vector<int64_t> draw_shape(Draw& d, int64_t largest) {
         return d.between(9, 200);
     }
   };
-  for (;;) {
-    std::vector<int64_t> shape;
+  const auto draw = [&]() -> std::vector<int64_t> {
     switch (d.below(12)) {
       case 0:
-        shape = {1, extent(d.below(4))};
-        break;
+        return {1, extent(d.below(4))};
       case 1:
-        shape = {extent(d.below(4)), 1};
-        break;
+        return {extent(d.below(4)), 1};
       case 2:
-        shape = {extent(d.below(3))};
-        break;
+        return {extent(d.below(3))};
       case 3:
-        shape = {d.of<int64_t>({1, 2, 63, 64, 65, 2047, 2048, 2049, 4096, 5000})};
-        break;
+        return {d.of<int64_t>({1, 2, 63, 64, 65, 2047, 2048, 2049, 4096, 5000})};
       case 4:
-        shape = {d.between(2, 6), extent(0), extent(d.below(3))};
-        break;
+        return {d.between(2, 6), extent(0), extent(d.below(3))};
       case 5:
-        shape = {d.between(1, 3), d.between(1, 3), extent(0), extent(0)};
-        break;
+        return {d.between(1, 3), d.between(1, 3), extent(0), extent(0)};
       case 6:
-        shape = {d.of<int64_t>({1023, 1024, 1025, 1030, 2049}), extent(0)};
-        break;
+        return {d.of<int64_t>({1023, 1024, 1025, 1030, 2049}), extent(0)};
       case 7:
-        shape = {extent(0), d.of<int64_t>({1023, 1025, 2049, 4097})};
-        break;
+        return {extent(0), d.of<int64_t>({1023, 1025, 2049, 4097})};
       case 8:
-        shape = {extent(3), extent(3)};
-        break;
+        return {extent(3), extent(3)};
       default:
-        shape = {extent(d.below(4)), extent(d.below(4))};
-        break;
+        return {extent(d.below(4)), extent(d.below(4))};
     }
-    if (elements_of(shape) <= largest) return shape;
-  }
+  };
+  return draw_until("shape of so few elements", draw, [&](const auto& shape) { return elements_of(shape) <= largest; });
 }
 
 // Regimes in which a storage keeps something to judge: a fixed floor of 2^-126 or an even grid from zero needs spread,
@@ -130,7 +119,7 @@ void aim(Problem& p, Feature feature, Draw& d, int64_t largest) {
       o.relative_step = true;
       o.weight_decay = 0;
       o.lr = d.of({0.9, 3.0});
-      p.steps = std::max<int64_t>(p.steps, 2);
+      p.steps = std::max<int64_t>(p.steps, 4);  // the root of t falls below 0.9, and further below
       break;
     case Feature::scale_parameter:
       o.scale_parameter = true;
@@ -141,7 +130,7 @@ void aim(Problem& p, Feature feature, Draw& d, int64_t largest) {
     case Feature::beta2:
       o.beta2 = d.of({0.9, 0.99, 0.999});
       o.beta2_decay = reference::PlumblineOptions{}.beta2_decay;
-      p.steps = std::max<int64_t>(p.steps, 2);
+      p.steps = std::max<int64_t>(p.steps, 3);  // the first has no old average to weigh
       break;
     case Feature::nonfinite:
       p.data.regime = Regime::nonfinite;
@@ -190,6 +179,7 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   if ((p.data.regime == Regime::extreme || p.data.regime == Regime::subnormal) && p.elements() < 16)
     p.data.regime = Regime::gaussian;  // may be nothing but zeros
   if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
+  if (p.data.regime == Regime::sparse_rows) p.steps = std::max<int64_t>(p.steps, 4);  // one row of ten in each
   if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
     o.eps1 = 0x1p-100;
     o.beta2_decay = -0.8;

@@ -74,6 +74,7 @@ LinearProblem generate(uint64_t seed, int index, int64_t largest) {
       p.mode = LayerMode::int8;
       p.weight = WeightSource::codes;
       p.exponent = 0;
+      if (p.outputs == 1) p.inputs = std::max<int64_t>(p.inputs, 8);  // of one, each token is 127
       break;
     case LayerRegime::ties:
       if (p.mode == LayerMode::int8) p.weight = d.of({WeightSource::f32, WeightSource::bf16, WeightSource::f16});

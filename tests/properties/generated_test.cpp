@@ -10,6 +10,8 @@
 #include "cuda/api/options.h"
 #include "harness/case.h"
 #include "harness/subject.h"
+#include "properties/problems.h"
+#include "properties/property.h"
 
 namespace plumbline::properties {
 namespace {
@@ -26,6 +28,15 @@ TEST(GeneratedProblems, AreValidAndWithinTheSizeAskedFor) {
         EXPECT_NO_THROW(validate(p)) << to_string(p);
         EXPECT_LE(p.elements(), largest) << to_string(p);
       }
+}
+
+// No shape has fewer than one element: an error of the suite, and no endless search.
+TEST(GeneratedProblems, AreAnErrorWhereNoneMeetsAConstraint) {
+  EXPECT_THROW(generate_problems(7, 1, 0), std::runtime_error);
+  const Property unmeetable{"agreement", "", "", [](const harness::Subject&) { *problems({}, 0); }};
+  const PropertyResult result = check_property(unmeetable, *harness::make_subject("host"), 1, 10);
+  EXPECT_NE(result.outcome, PropertyResult::Outcome::held);
+  EXPECT_FALSE(describe_properties({result}).green);
 }
 
 TEST(GeneratedProblems, DependOnSeedAndIndexAlone) {
