@@ -256,17 +256,20 @@ int program(int argc, char** argv) {
     if (family != "all" && source.family != family) continue;
     cases.append(source.plan({size, common.seed, subject->name()}));
   }
-  // A shard sees too little to count what its suite met.
   std::vector<std::unique_ptr<Census>> censuses;
   std::vector<Census*> counting;
   for (const SuiteCensus& census : suite_censuses()) {
-    if (part.count > 1 || (family != "all" && family != census.family)) continue;
+    if (family != "all" && family != census.family) continue;
     censuses.push_back(census.make({size, common.seed, subject->name()}));
     counting.push_back(censuses.back().get());
   }
   // One shard brings the studies: they are not cut.
   const auto studies = [&](const std::function<void(const Section&)>& tell) {
-    for (const auto& census : censuses) tell(census->describe(seconds == 0));
+    for (const auto& census : censuses) {
+      Section section = census->describe(seconds == 0 && part.count == 1);
+      if (part.count > 1) section.part = census->part(seconds == 0);  // what a suite met, its shards met together
+      tell(section);
+    }
     for (const SuiteStudy& study : suite_studies())
       if (part.index == 0 && (family == "all" || family == study.family))
         tell(study.run({size, common.seed, subject->name()}, *subject));

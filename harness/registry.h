@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,12 +86,16 @@ class Census {
   virtual void on_case(const CaseResult& result) = 0;
   // `whole`: every case of the suite was to run, so that what was not met is missing.
   virtual Section describe(bool whole) const = 0;
+  // What was counted, as text, when the cases were those of a shard; `whole`: all of it.
+  virtual std::string part(bool whole) const = 0;
 };
 
 struct SuiteCensus {
-  std::string name;
+  std::string name;                  // and the id of its section
   std::string family = "optimizer";  // of the cases that it counts
   std::function<std::unique_ptr<Census>(const SuiteRequest& request)> make;
+  // The section of a suite from the parts of all its shards. Throws InputError for what is not one.
+  std::function<Section(std::span<const std::string> parts)> join;
 };
 
 // Every registered census, by name.

@@ -44,6 +44,7 @@ struct Section {
   bool green = true;  // false: something in it failed
   std::vector<Table> tables;
   std::vector<Chart> charts;
+  std::string part = {};  // of a shard: what its census counted (SuiteCensus::join reads it); not shown
 };
 
 }  // namespace plumbline::harness

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
+#include "harness/error.h"
 #include "properties/covering.h"
 
 namespace plumbline::properties {
@@ -25,6 +27,14 @@ std::string grouped(int64_t n) {
   return out;
 }
 
+// The search for what is valid takes a second: once.
+const Tuples& none_covered(int strength) {
+  static const Tuples pairs(2);
+  if (strength == 2) return pairs;
+  static const Tuples triples(3);
+  return triples;
+}
+
 struct Count {
   int64_t cases = 0, judged = 0, acted = 0;
 };
@@ -32,7 +42,7 @@ struct Count {
 class Coverage final : public harness::Census {
  public:
   explicit Coverage(int strength) {
-    for (int s = 2; s <= strength; ++s) met_.emplace_back(s);
+    for (int s = 2; s <= strength; ++s) met_.push_back(none_covered(s));
     acted_ = met_;
     for (int f = 0; f < kFactors; ++f) counts_.emplace_back(size_t(values_of(f)));
   }
@@ -57,6 +67,43 @@ class Coverage final : public harness::Census {
     ++judged_;
     for (Tuples& t : met_) t.cover(*classes);
     for (Tuples& t : acted_) t.cover(*classes, acted);
+  }
+
+  // "2 1 cases judged", then cases, judged and acted of every value, then the tuples that were met and that acted.
+  std::string part(bool whole) const override {
+    std::string out = fmt::format("{} {} {} {}", met_.back().strength(), int(whole), cases_, judged_);
+    for (const auto& values : counts_)
+      for (const Count& c : values) out += fmt::format(" {} {} {}", c.cases, c.judged, c.acted);
+    for (const Tuples& t : met_) out += " " + t.digits();
+    for (const Tuples& t : acted_) out += " " + t.digits();
+    return out;
+  }
+
+  // Adds what another one counted; whether that was all of its cases.
+  bool join(const std::string& part) {
+    std::istringstream in(part);
+    int strength = 0, whole = 0;
+    int64_t cases = 0, judged = 0;
+    in >> strength >> whole >> cases >> judged;
+    cases_ += cases;
+    judged_ += judged;
+    for (auto& values : counts_)
+      for (Count& c : values) {
+        Count more;
+        in >> more.cases >> more.judged >> more.acted;
+        c.cases += more.cases;
+        c.judged += more.judged;
+        c.acted += more.acted;
+      }
+    std::string digits;
+    for (auto* tuples : {&met_, &acted_})
+      for (Tuples& t : *tuples) {
+        in >> digits;
+        t.join(digits);
+      }
+    if (!in || strength != met_.back().strength())
+      throw harness::InputError("not a part of a coverage of this program");
+    return whole != 0;
   }
 
   Section describe(bool whole) const override {
@@ -131,11 +178,19 @@ class Coverage final : public harness::Census {
   int64_t cases_ = 0, judged_ = 0;
 };
 
-const harness::RegisterSuiteCensus kCoverage({"coverage", "optimizer", [](const harness::SuiteRequest& request) {
-                                                return make_coverage(strength_of(request.size));
-                                              }});
+const harness::RegisterSuiteCensus kCoverage(
+    {"coverage", "optimizer",
+     [](const harness::SuiteRequest& request) { return make_coverage(strength_of(request.size)); }, join_coverage});
 
 }  // namespace
+
+Section join_coverage(std::span<const std::string> parts) {
+  // a part begins with its strength
+  Coverage all(!parts.empty() && parts.front().starts_with("2 ") ? 2 : 3);
+  bool whole = true;
+  for (const std::string& part : parts) whole = all.join(part) && whole;
+  return all.describe(whole);
+}
 
 std::unique_ptr<harness::Census> make_coverage(int strength) { return std::make_unique<Coverage>(strength); }
 

@@ -2,6 +2,8 @@
 // were judged and could have failed.
 #pragma once
 #include <memory>
+#include <span>
+#include <string>
 
 #include "harness/registry.h"
 
@@ -12,5 +14,7 @@ inline int strength_of(harness::SuiteSize size) { return size == harness::SuiteS
 
 // Red where a whole suite misses a valid combination of `strength` values.
 std::unique_ptr<harness::Census> make_coverage(int strength);
+// What shards of a suite met together, from what each of them counted (Census::part).
+harness::Section join_coverage(std::span<const std::string> parts);
 
 }  // namespace plumbline::properties

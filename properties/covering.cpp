@@ -1,9 +1,12 @@
 #include "properties/covering.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <numeric>
 
+#include "harness/error.h"
 #include "properties/draw.h"
 
 namespace plumbline::properties {
@@ -27,6 +30,9 @@ std::string name_of(int number) {
   while (numbering().first[size_t(factor)] > number) --factor;
   return value_name(factor, number - numbering().first[size_t(factor)]);
 }
+
+// -1 for what is none.
+int digit_of(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
 using Domains = std::array<uint32_t, kFactors>;  // values that are still possible, a bit each
 
@@ -201,6 +207,34 @@ int64_t Tuples::cover(const Classes& row) {
   std::array<bool, kFactors> all;
   all.fill(true);
   return cover(row, all);
+}
+
+std::string Tuples::digits() const {
+  std::string out(size_t(valid_ + 3) / 4, '0');
+  size_t i = 0;
+  for (const uint8_t state : state_) {
+    if (state == kInvalid) continue;
+    if (state == kCovered) {
+      const int digit = digit_of(out[i / 4]) | 1 << i % 4;
+      out[i / 4] = "0123456789abcdef"[digit];
+    }
+    ++i;
+  }
+  return out;
+}
+
+void Tuples::join(std::string_view digits) {
+  if (digits.size() != size_t(valid_ + 3) / 4)
+    throw harness::InputError(fmt::format("{} digits: expected those of {} tuples", digits.size(), valid_));
+  size_t i = 0;
+  for (uint8_t& state : state_) {
+    if (state == kInvalid) continue;
+    const int digit = digit_of(digits[i / 4]);
+    if (digit < 0) throw harness::InputError(fmt::format("'{}': expected a hexadecimal digit", digits[i / 4]));
+    covered_ += state == kMissing && (digit >> i % 4 & 1);
+    if (digit >> i % 4 & 1) state = kCovered;
+    ++i;
+  }
 }
 
 std::vector<std::string> Tuples::missing(size_t most) const {

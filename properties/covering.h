@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "properties/factors.h"
@@ -30,6 +31,10 @@ class Tuples {
   // new.
   int64_t cover(const Classes& row, const std::array<bool, kFactors>& counts);
   int64_t cover(const Classes& row);
+  // Which of the valid ones are covered, as hexadecimal digits of four each, in an order of their own.
+  std::string digits() const;
+  // Covers what others' digits say. Throws InputError for what is not digits of as many tuples.
+  void join(std::string_view digits);
   // By name, at most so many.
   std::vector<std::string> missing(size_t most) const;
 

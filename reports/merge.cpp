@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "harness/error.h"
+#include "harness/registry.h"
 #include "reports/section_json.h"
 
 #include <nlohmann/json.hpp>
@@ -90,6 +91,32 @@ void join(std::string& to, const std::string& from) {
   if (from.empty() || to == from) return;
   const std::string fenced = "; " + to + "; ";
   if (fenced.find("; " + from + "; ") == fenced.npos) to += to.empty() ? from : "; " + from;
+}
+
+// Of what every shard counted, the section that the whole run would have brought. Its place is taken in the first part;
+// from the others it goes.
+void join_censuses(std::vector<NamedSummary>& parts) {
+  if (parts.size() < 2) return;
+  for (harness::Section& section : parts.front().summary.sections) {
+    if (section.part.empty()) continue;
+    std::vector<std::string> counted = {section.part};
+    for (size_t i = 1; i < parts.size(); ++i) {
+      auto& sections = parts[i].summary.sections;
+      const auto same = std::find_if(sections.begin(), sections.end(),
+                                     [&](const auto& s) { return s.id == section.id && !s.part.empty(); });
+      if (same == sections.end())
+        throw InputError(fmt::format("{}: holds no part of section '{}', as {} does", parts[i].name, section.id,
+                                     parts.front().name));
+      counted.push_back(std::move(same->part));
+      sections.erase(same);
+    }
+    const auto& known = harness::suite_censuses();
+    const auto census = std::find_if(known.begin(), known.end(), [&](const auto& c) { return c.name == section.id; });
+    if (census == known.end())
+      throw InputError(
+          fmt::format("{}: section '{}' is of no census that this program has", parts.front().name, section.id));
+    section = census->join(counted);
+  }
 }
 
 // Sections that shards have in common stand once; of those that differ, tables are continued and series added.
@@ -178,6 +205,7 @@ Summary merge_reports(std::vector<NamedSummary> parts) {
     require_complete(parts);
     std::sort(parts.begin(), parts.end(),
               [](const NamedSummary& a, const NamedSummary& b) { return a.summary.run.shard < b.summary.run.shard; });
+    join_censuses(parts);
     first_name = parts.front().name;
     out = std::move(parts.front().summary);
     for (size_t i = 1; i < parts.size(); ++i) add_part(out, std::move(parts[i].summary));

@@ -138,6 +138,7 @@ ordered_json section_json(const harness::Section& section) {
     out["tables"].push_back({{"caption", table.caption}, {"columns", table.columns}, {"rows", std::move(rows)}});
   }
   for (const harness::Chart& chart : section.charts) out["charts"].push_back(chart_json(chart));
+  if (!section.part.empty()) out["part"] = section.part;
   return out;
 }
 
@@ -149,6 +150,7 @@ harness::Section section_from(const ordered_json& value) {
   section.green = value.at("green");
   for (const ordered_json& table : value.at("tables")) section.tables.push_back(table_from(table));
   for (const ordered_json& chart : value.at("charts")) section.charts.push_back(chart_from(chart));
+  section.part = value.value("part", "");
   return section;
 }
 

@@ -218,6 +218,46 @@ TEST(Coverage, CountsNeitherVacuousNorSkippedCasesNorRecordedOnes) {
   EXPECT_EQ(std::get<int64_t>(section.tables[0].rows[0][2]), 0);
 }
 
+void expect_equal(const harness::Section& a, const harness::Section& b) {
+  EXPECT_EQ(a.title, b.title);
+  EXPECT_EQ(a.text, b.text);
+  EXPECT_EQ(a.green, b.green);
+  ASSERT_EQ(a.tables.size(), b.tables.size());
+  for (size_t i = 0; i < a.tables.size(); ++i) EXPECT_EQ(a.tables[i].rows, b.tables[i].rows) << a.tables[i].caption;
+}
+
+TEST(Coverage, OfShardsTogetherIsThatOfTheWholeSuite) {
+  for (const int strength : {2, 3}) {
+    const auto all = make_coverage(strength);
+    std::vector<std::unique_ptr<harness::Census>> shards;
+    for (int i = 0; i < 3; ++i) shards.push_back(make_coverage(strength));
+    const auto problems = designed_problems(2, 1, 4096);
+    for (size_t i = 0; i < problems.size(); ++i) {
+      harness::CaseResult result = passed(problems[i]);
+      if (i % 2 == 0) result.options.push_back({"clip=on", false});
+      if (i % 7 == 0) result.verdict = Verdict::skipped;
+      all->on_case(result);
+      shards[i % 3]->on_case(result);
+    }
+    std::vector<std::string> parts;
+    for (const auto& shard : shards) parts.push_back(shard->part(true));
+    expect_equal(join_coverage(parts), all->describe(true));
+    parts[1] = shards[1]->part(false);  // whose budget was spent
+    expect_equal(join_coverage(parts), all->describe(false));
+    parts.pop_back();
+    const harness::Section two_of_three = join_coverage(parts);
+    EXPECT_GT(std::get<int64_t>(two_of_three.tables[0].rows.back()[4]), 0) << "none is missing";
+  }
+}
+
+TEST(Coverage, RefusesWhatIsNoPartOfOne) {
+  const std::string part = make_coverage(2)->part(true);
+  for (const std::string& bad : {std::string(), part.substr(0, part.size() - 1), part.substr(0, part.size() / 2),
+                                 "3" + part.substr(1), part.substr(0, part.size() - 1) + "g"})
+    EXPECT_THROW(join_coverage(std::vector{bad}), harness::InputError) << bad;
+  EXPECT_THROW(join_coverage(std::vector{part, make_coverage(3)->part(true)}), harness::InputError);
+}
+
 TEST(Coverage, TellsApartWhatWasMetFromWhatActed) {
   const auto coverage = make_coverage(2);
   harness::CaseResult result = passed(designed_problems(2, 1, 4096)[0]);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "harness/error.h"
+#include "harness/registry.h"
 #include "reports/html.h"
 #include "reports/json.h"
 #include "reports/junit.h"
@@ -160,6 +161,39 @@ TEST(Merge, JoinsWhatShardsSayOfTheSameStudy) {
   ASSERT_EQ(merged.sections.size(), 2u);
   EXPECT_EQ(merged.sections[0].tables[0].rows, (std::vector<std::vector<harness::Cell>>{{"0"}, {"1"}}));
   EXPECT_EQ(merged.sections[1].tables[0].rows.size(), 1u);
+}
+
+// A census whose section is the sum of what its parts counted.
+const harness::RegisterSuiteCensus kCounted(
+    {"counted", "optimizer", {}, [](std::span<const std::string> parts) {
+       int64_t sum = 0;
+       for (const std::string& part : parts) sum += std::stoi(part);
+       return harness::Section{"counted", "Counted", "", false, {{"", {"all"}, {{sum}}}}, {}};
+     }});
+
+TEST(Merge, JoinsWhatACensusCountedInEveryShard) {
+  const auto counted = [](int shards) {
+    auto given = parts(shards);
+    for (auto& p : given) {
+      harness::Section section{"counted", "Counted", "", true, {}, {}, std::to_string(100 + std::stoi(p.name))};
+      p.summary.add(section);
+      p = {p.name, parse_report(write_json(p.summary), p.name)};
+    }
+    return given;
+  };
+  const Summary merged = merge_reports(counted(3));
+  ASSERT_EQ(merged.sections.size(), 1u);
+  EXPECT_EQ(merged.sections[0].tables[0].rows, (std::vector<std::vector<harness::Cell>>{{int64_t(303)}}));
+  EXPECT_EQ(merged.sections[0].part, "");
+  EXPECT_FALSE(merged.green());
+
+  auto fewer = counted(3);
+  for (auto& p : fewer)
+    if (p.name == "1") p.summary.sections.clear();
+  EXPECT_EQ(refusal(std::move(fewer)), "1: holds no part of section 'counted', as 0 does");
+  auto unknown = counted(2);
+  for (auto& p : unknown) p.summary.sections[0].id = "strange";
+  EXPECT_THAT(refusal(std::move(unknown)), HasSubstr("section 'strange' is of no census that this program has"));
 }
 
 }  // namespace
