@@ -14,6 +14,7 @@
 #include "harness/data.h"
 #include "harness/error.h"
 #include "harness/ledger.h"
+#include "harness/observed.h"
 #include "harness/options_acted.h"
 #include "harness/vacuity.h"
 
@@ -41,53 +42,6 @@ Problem realize(Problem problem) {
   for (double* x : {&problem.options.eps1, &problem.options.eps_came, &problem.options.projection_eps})
     *x = double(float(*x));
   return problem;
-}
-
-// Words that differ between two subjects' observations. A part that only one of them shows counts too.
-uint64_t differing_words(const Observation& a, const Observation& b) {
-  uint64_t differing = 0;
-  auto bytes = [&](const void* x, size_t x_bytes, const void* y, size_t y_bytes, size_t width) {
-    if (x_bytes != y_bytes) {
-      differing += std::max(x_bytes, y_bytes) / width;
-      return;
-    }
-    const auto *p = static_cast<const std::byte*>(x), *q = static_cast<const std::byte*>(y);
-    if (x_bytes == 0 || std::memcmp(p, q, x_bytes) == 0) return;
-    for (size_t i = 0; i < x_bytes; i += width) differing += std::memcmp(p + i, q + i, width) != 0;
-  };
-  auto vector = [&](const auto& x, const auto& y) {
-    bytes(x.data(), x.size() * sizeof(x[0]), y.data(), y.size() * sizeof(y[0]), sizeof(x[0]));
-  };
-  auto scalar = [&](const auto& x, const auto& y) {
-    if (x && y)
-      bytes(&*x, sizeof(*x), &*y, sizeof(*y), sizeof(*x));
-    else
-      differing += x.has_value() != y.has_value();
-  };
-  vector(a.parameter, b.parameter);
-  scalar(a.nonfinite, b.nonfinite);
-  scalar(a.parameter_rms, b.parameter_rms);
-  scalar(a.update_rms, b.update_rms);
-  scalar(a.clip, b.clip);
-  scalar(a.update_norm, b.update_norm);
-  scalar(a.limiter, b.limiter);
-  scalar(a.bias, b.bias);
-  scalar(a.previous_norm, b.previous_norm);
-  scalar(a.step_size, b.step_size);
-  scalar(a.keep, b.keep);
-  const std::vector<float> none;
-  auto shown = [&](std::optional<std::vector<float>> Observation::*member) {
-    vector(a.*member ? *(a.*member) : none, b.*member ? *(b.*member) : none);
-  };
-  for (const SlotInfo& slot : slot_table()) shown(slot.observed);
-  shown(&Observation::low_rank_gradient);
-  shown(&Observation::channel_scale);
-  differing += a.state.size() != b.state.size() || a.steps_taken != b.steps_taken;
-  for (size_t i = 0; i < std::min(a.state.size(), b.state.size()); ++i) {
-    vector(a.state[i].values, b.state[i].values);
-    vector(a.state[i].scales, b.state[i].scales);
-  }
-  return differing;
 }
 
 class CaseRun {
@@ -183,7 +137,7 @@ class CaseRun {
     session_->step(gradient_.bytes, observed_);
     add_bits(observed_, bits_);
     times_.subject += watch_.lap();
-    check_shown();
+    check_shown(problem_, before_, parameter_.bytes.size(), observed_);
     decode();
     times_.compare += watch_.lap();
 
@@ -222,53 +176,6 @@ class CaseRun {
   void scale_gradient() {
     if (problem_.gradient_scale == 1) return;
     for (double& g : gradient_.values.data) g = double(float(g * problem_.gradient_scale));
-  }
-
-  // State is kept as the case asks, not in a way that is easier to get right, and all of it is shown.
-  void check_shown() const {
-    if (observed_.parameter.size() != parameter_.bytes.size())
-      throw std::runtime_error("the parameter changed its size");
-    for (const SlotInfo& slot : slot_table()) {
-      const bool wanted = before_.slot[slot.slot].values.size() > 0;
-      const auto shown = std::count_if(observed_.state.begin(), observed_.state.end(),
-                                       [&](const SlotState& s) { return s.slot == slot.slot; });
-      // Averages may be kept from view; what a later stage of the same step reads may not.
-      if (shown > (wanted ? 1 : 0) || (shown == 0 && wanted && slot.momentum))
-        throw std::runtime_error(
-            fmt::format("state of {} shown {} times: expected {}", slot.name, shown, wanted ? 1 : 0));
-    }
-    if (problem_.options.limiter_margin && !observed_.previous_norm)
-      throw std::runtime_error("the limiter's previous norm is not shown");
-    for (const SlotState& slot : observed_.state) {
-      const Keeping wanted = problem_.keeping(slot.slot);
-      if (slot.storage != wanted.storage)
-        throw std::runtime_error(
-            fmt::format("state kept in {}: expected {}", to_string(slot.storage), to_string(wanted.storage)));
-      if (has_codes(wanted.storage) && slot.block != wanted.block)
-        throw std::runtime_error(fmt::format("state in blocks of {}: expected blocks of {}", slot.block, wanted.block));
-      if (slot.rounding != wanted.rounding)
-        throw std::runtime_error(
-            fmt::format("state rounded {}: expected {}", to_string(slot.rounding), to_string(wanted.rounding)));
-      if (wanted.rounding != Rounding::nearest && int64_t(slot.writes) != observed_.steps_taken)
-        throw std::runtime_error(
-            fmt::format("state written {} times: expected {}", slot.writes, observed_.steps_taken));
-      if (info(slot.slot).momentum && has_codes(wanted.storage) && slot.row_length() != momentum_row())
-        throw std::runtime_error(
-            fmt::format("momentum in rows of {}: expected rows of {}", slot.row_length(), momentum_row()));
-    }
-  }
-
-  // Blocks of momentum never cross a row; the full path reads a matrix as one.
-  int64_t momentum_row() const {
-    const auto& shape = problem_.shape;
-    switch (problem_.path()) {
-      case reference::Path::factored:
-        return shape.back();
-      case reference::Path::projected:
-        return before_.slot[Slot::low_rank_momentum].values.shape.back();
-      default:
-        return shape.size() < 2 ? shape.back() : shape.back() * shape[shape.size() - 2];
-    }
   }
 
   void decode() {
