@@ -24,6 +24,7 @@ class OffersWays {
  public:
   virtual ~OffersWays() = default;
   virtual std::vector<Way> ways() const = 0;
+  // Throws InputError for a way that is not among them.
   virtual std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter,
                                          Way way) const = 0;
 };

@@ -47,7 +47,7 @@ const RegisterProperty kClip(
        }
        RC_TAG(acted ? "clipped" : "short enough");
      },
-     80});
+     80, false, "clipped"});
 
 }  // namespace
 }  // namespace plumbline::properties

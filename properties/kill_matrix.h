@@ -2,10 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "harness/family.h"
+#include "harness/mutants.h"
 #include "harness/result.h"
 #include "harness/section.h"
 #include "harness/subject.h"
@@ -43,6 +47,13 @@ struct MatrixOptions {
 // in that order; then those of the linear layer ("w8a8/..."). Comparing with another backend is no check here. Throws
 // InputError for an unknown id, and in a program without mutants.
 std::vector<MutantResult> run_mutants(const std::string& subject, const MatrixOptions& options);
+
+// Turns a fault on for as long as what it returns lives; null: the mutant is a subject of its own.
+using Activate = std::function<std::unique_ptr<harness::ActiveMutant>()>;
+// Whether the mutant leaves other bits than the sound subject in any of the problems. Both may be the
+// same subject where `activate` makes the difference.
+bool changes_bits(std::span<const harness::AnyProblem> problems, const harness::Subject& sound,
+                  const harness::Subject& mutant, const Activate& activate);
 
 // Why a mutant that survives may; empty: it may not.
 std::string known_survivor(const std::string& id);

@@ -33,6 +33,13 @@ std::string describe(const rc::detail::FailureResult& failure) {
   return text + failure.description;
 }
 
+// RC_TAG shows a text with its quotes.
+std::string unquoted(const std::vector<std::string>& tags) {
+  std::string text = fmt::format("{}", fmt::join(tags, " "));
+  std::erase(text, '"');
+  return text;
+}
+
 }  // namespace
 
 const std::vector<Property>& all_properties() { return registered(); }
@@ -90,7 +97,7 @@ PropertyResult check_property(const Property& property, const harness::Subject& 
   rc::detail::Error error;
   if (result.match(success)) {
     out.cases = success.numSuccess;
-    for (const auto& [tags, count] : success.distribution) out.drawn[fmt::format("{}", fmt::join(tags, " "))] = count;
+    for (const auto& [tags, count] : success.distribution) out.drawn[unquoted(tags)] = count;
   } else if (result.match(failure)) {
     out.outcome = Outcome::failed;
     out.cases = failure.numSuccess;
@@ -106,6 +113,10 @@ PropertyResult check_property(const Property& property, const harness::Subject& 
   if (out.outcome == Outcome::held && out.cases < cases) {
     out.outcome = Outcome::broken;
     out.counterexample = fmt::format("{} of {} cases ran", out.cases, cases);
+  }
+  if (out.outcome == Outcome::held && !property.acts.empty() && !out.drawn.contains(property.acts)) {
+    out.outcome = Outcome::gave_up;
+    out.counterexample = fmt::format("none of {} cases was '{}'", out.cases, property.acts);
   }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;

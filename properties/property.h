@@ -23,6 +23,8 @@ struct Property {
   // Cases that a quick suite tries; a full one ten times as many.
   int quick_cases = 40;
   bool reads_reference = false;  // compares with the reference: blind to what that gets wrong in the same way
+  // The class (RC_TAG) of draws in which what it is about acted: with none of them among those that held, it gave up.
+  std::string acts = {};
 };
 
 // Every registered property, by name.
@@ -33,7 +35,8 @@ struct RegisterProperty {
 };
 
 struct PropertyResult {
-  // gave_up: too many draws did not fit; broken: the check itself failed to run. Neither is a pass.
+  // gave_up: too many draws did not fit, or nothing that it is about acted in those that did; broken: the check itself
+  // failed to run. Neither is a pass.
   enum class Outcome : uint8_t { held, failed, gave_up, broken };
   std::string name;
   Outcome outcome = Outcome::held;

@@ -40,7 +40,7 @@ const RegisterProperty kTranspose(
        transpose(other.parameter, problem.parameter);
        transpose(other.gradients[0], problem.gradient);
        const auto a = drive(subject, problem, inputs), b = drive(subject, turned, other);
-       if (!a[0].row || !a[0].col || !b[0].row || !b[0].col) return;
+       if (!a[0].row || !a[0].col || !b[0].row || !b[0].col) RC_DISCARD("R and C are not shown");
        const auto k = subject.start(problem, inputs.parameter.bytes)->arithmetic();
        const auto l = subject.start(turned, other.parameter.bytes)->arithmetic();
        const auto near = [](const std::vector<float>& x, const std::vector<float>& y, double roundings) {

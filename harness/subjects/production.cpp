@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -296,6 +297,9 @@ class ProductionSubject final : public Subject, public OffersWays {
     return all;
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter, Way way) const override {
+    const std::vector<Way> offered = ways();
+    if (std::find(offered.begin(), offered.end(), way) == offered.end())
+      throw InputError(fmt::format("subject '{}' has no way '{}'", name_, to_string(way)));
     try {
       return std::make_unique<ProductionSession>(backend_, problem, parameter, way);
     } catch (const OptionError& e) {  // what the reference takes and the library does not

@@ -8,6 +8,7 @@
 
 #include "harness/case.h"
 #include "harness/error.h"
+#include "harness/linear/mutants.h"
 #include "harness/mutants.h"
 #include "harness/problem.h"
 #include "properties/default_tolerances.h"
@@ -91,6 +92,22 @@ TEST(KillMatrix, AFaultThatChangesNothingOrSurvivesIsRed) {
   EXPECT_FALSE(section.green);
   EXPECT_THAT(section.text, HasSubstr("1 of 2"));
   EXPECT_THAT(section.text, HasSubstr("1 change no output"));
+}
+
+TEST(KillMatrix, SeesWhetherAFaultChangesAnyBit) {
+  const auto host = harness::make_subject("host");
+  const std::vector<harness::AnyProblem> problems = {
+      harness::parse_problem("shape=64x64 steps=2 seed=1"),
+      harness::parse_any_problem("w8a8 tokens=33 inputs=64 outputs=48 seed=1")};
+  const auto fault = [](const char* id) { return [id] { return std::make_unique<ActiveMutant>(id); }; };
+  EXPECT_TRUE(changes_bits(problems, *host, *host, fault("sum_for_mean")));
+  EXPECT_FALSE(changes_bits(problems, *host, *host, fault("limiter_inverted"))) << "no problem has a limiter";
+  const auto linear = harness::linear_mutants("host");
+  const auto mutant =
+      std::find_if(linear.begin(), linear.end(), [](const auto& m) { return m.name == "scale_per_tensor"; });
+  ASSERT_NE(mutant, linear.end());
+  EXPECT_TRUE(changes_bits(problems, *host, *mutant->subject, [] { return nullptr; }));
+  EXPECT_FALSE(changes_bits(problems, *host, *host, [] { return nullptr; }));
 }
 
 TEST(KillMatrix, TellsWhatACheckNoticesAlone) {

@@ -148,6 +148,19 @@ TEST(SameBits, EveryWayThatDiffersIsSeen) {
   }
 }
 
+// What shows nothing beside its parameter is not judged by what asks for more.
+TEST(Property, GivesUpOnASubjectThatHasNothingToJudge) {
+  const FaultySubject mute([](int64_t, Observation& now, const Observation&) {
+    now.row.reset();
+    now.col.reset();
+    now.second_moment.reset();
+    now.momentum.reset();
+    now.update_norm.reset();
+  });
+  for (const char* name : {"average_hull", "limiter", "row_permutation", "same_bits", "transpose", "unbiased"})
+    EXPECT_EQ(check_property(find_property(name), mute, fresh_seed(), 10).outcome, Outcome::gave_up) << name;
+}
+
 TEST(Shrinking, EndsAtTheSmallestProblemThatStillFails) {
   const Property fails_from_six_elements_on{"test", "", "", [](const harness::Subject&) {
                                               const Problem p = *problems();
@@ -186,7 +199,16 @@ TEST(Property, GivingUpAndBreakingAreNoPasses) {
                         }};
   const PropertyResult broken = check_property(throws, *subject, 1, 10);
   EXPECT_NE(broken.outcome, Outcome::held);
-  for (const PropertyResult& r : {gave_up, broken}) EXPECT_FALSE(describe_properties({r}).green);
+  Property idle{"agreement", "", "", [](const harness::Subject&) { RC_TAG("short enough"); }};
+  idle.acts = "short enough";
+  const PropertyResult always = check_property(idle, *subject, 1, 10);
+  EXPECT_EQ(always.outcome, Outcome::held);
+  EXPECT_EQ(always.drawn, (std::map<std::string, int>{{"short enough", 10}}));
+  idle.acts = "limited";
+  const PropertyResult never = check_property(idle, *subject, 1, 10);
+  EXPECT_EQ(never.outcome, Outcome::gave_up) << "what it is about never acted";
+  EXPECT_EQ(never.counterexample, "none of 10 cases was 'limited'");
+  for (const PropertyResult& r : {gave_up, broken, never}) EXPECT_FALSE(describe_properties({r}).green);
   EXPECT_TRUE(describe_properties({}).green);
   EXPECT_THROW(find_property("no such"), harness::InputError);
 }

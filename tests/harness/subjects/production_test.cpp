@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include "harness/case.h"
 #include "harness/error.h"
 #include "harness/subject.h"
+#include "harness/ways.h"
 #include "reference/dialects/plumbline.h"
 #include "tests/harness/faulty.h"
 
@@ -118,6 +120,27 @@ TEST(Subjects, OneThatIsNotHereSaysWhy) {
     FAIL();
   } catch (const InputError& e) {
     EXPECT_THAT(e.what(), HasSubstr("subject 'cuda' is not available here: " + why));
+  }
+}
+
+TEST(Subjects, OfferTheWaysThatTheyHaveAndRefuseTheOthers) {
+  const Problem problem = parse_problem("shape=4x4 seed=1");
+  const std::vector<std::byte> parameter(64);
+  for (const char* name : {"host", "emulator", "cuda"}) {
+    if (!subject_unavailable(name).empty()) continue;
+    const auto subject = make_subject(name);
+    const auto& offers = dynamic_cast<const OffersWays&>(*subject);
+    const bool gpu = subject->name() == "cuda";
+    for (const Way way : {Way::again, Way::among_others, Way::reloaded, Way::threads, Way::stream, Way::graph}) {
+      const bool offered = way == Way::stream || way == Way::graph ? gpu : way == Way::threads ? !gpu : true;
+      const auto ways = offers.ways();
+      EXPECT_EQ(std::count(ways.begin(), ways.end(), way), int(offered)) << name << ", " << to_string(way);
+      if (offered) {
+        EXPECT_NO_THROW(offers.start(problem, parameter, way)) << name << ", " << to_string(way);
+      } else {
+        EXPECT_THROW(offers.start(problem, parameter, way), InputError) << name << ", " << to_string(way);
+      }
+    }
   }
 }
 
