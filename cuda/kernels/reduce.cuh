@@ -6,19 +6,15 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
-// T over N values of one thread, N a power of two.
-template <class F, int N>
+// T over N values of one thread, N a power of two. Recursive: a loop over levels does not always unroll, and its array
+// then lies in local memory.
+template <class F, int N, int First = 0, int Count = N>
 PLUMBLINE_DEVICE F thread_tree(const F (&x)[N]) {
   static_assert(N >= 1 && (N & (N - 1)) == 0);
-  F y[N];
-  PLUMBLINE_UNROLL
-  for (int i = 0; i < N; ++i) y[i] = x[i];
-  PLUMBLINE_UNROLL
-  for (int n = N / 2; n >= 1; n /= 2) {
-    PLUMBLINE_UNROLL
-    for (int i = 0; i < n; ++i) y[i] = core::pair(y[2 * i], y[2 * i + 1]);
-  }
-  return y[0];
+  if constexpr (Count == 1)
+    return x[First];
+  else
+    return core::pair(thread_tree<F, N, First, Count / 2>(x), thread_tree<F, N, First + Count / 2, Count / 2>(x));
 }
 
 // T over the lanes; every lane gets it.
