@@ -18,6 +18,7 @@
 #define PLUMBLINE_TARGET gpu
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) __global__ void __launch_bounds__(max_threads, min_blocks)
 #define PLUMBLINE_DEVICE __device__ __forceinline__
+#define PLUMBLINE_FUNCTION __device__ __noinline__ inline
 #define PLUMBLINE_UNROLL _Pragma("unroll")
 #define PLUMBLINE_LOOP _Pragma("unroll 1")
 // One struct of static shared memory per kernel; undefined until written.
@@ -143,6 +144,66 @@ PLUMBLINE_DEVICE void copy_wait() {
 // Brings what lies around an address of global memory into L2.
 PLUMBLINE_DEVICE void prefetch_line(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address) : "memory");
+}
+
+// Copies of whole ranges by the chip's copy engine, and barriers in shared memory at which some threads arrive and
+// others wait; both from sm_90 on. One thread prepares a barrier for a number of arrivals, before a block barrier. A
+// phase is over once all have arrived, and the bytes that one of them expects with it; then the next one begins. The
+// n-th wait (n = 0, 1, ...) of a thread that misses none is for phase n & 1. What was written before an arrival is
+// visible behind the wait. Addresses and bytes of ranges are multiples of 16.
+struct alignas(8) PhaseBarrier {
+  uint64_t state;
+};
+PLUMBLINE_DEVICE unsigned shared_address(const void* address) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(address));
+}
+PLUMBLINE_DEVICE void prepare_barrier([[maybe_unused]] PhaseBarrier& barrier, [[maybe_unused]] int arrivals) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&barrier)), "r"(arrivals) : "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+PLUMBLINE_DEVICE void arrive([[maybe_unused]] PhaseBarrier& barrier) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(&barrier)) : "memory");
+#endif
+}
+PLUMBLINE_DEVICE void wait_for_phase([[maybe_unused]] PhaseBarrier& barrier, [[maybe_unused]] uint32_t phase) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "wait:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra wait;\n"
+      "}" ::"r"(shared_address(&barrier)),
+      "r"(phase)
+      : "memory");
+#endif
+}
+// Arrives, and starts the copy that it expects.
+PLUMBLINE_DEVICE void copy_range_async([[maybe_unused]] void* destination, [[maybe_unused]] const void* source,
+                                       [[maybe_unused]] int bytes, [[maybe_unused]] PhaseBarrier& barrier) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  const unsigned at = shared_address(&barrier);
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(destination)),
+               "l"(source), "r"(bytes), "r"(at)
+               : "memory");
+#endif
+}
+// What this thread stored to shared memory comes before ranges that are copied there behind an arrival of its warp.
+PLUMBLINE_DEVICE void store_before_ranges() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+// A hint: a range of global memory will be read soon. Allowed at any time, as caches are coherent.
+PLUMBLINE_DEVICE void expect_reads([[maybe_unused]] const void* source, [[maybe_unused]] int bytes) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
+#endif
 }
 
 // What another block of this launch wrote before its memory_fence.

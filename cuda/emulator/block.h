@@ -14,13 +14,20 @@ inline constexpr int kPoison = 0xFF;  // NaN as a float and as a double, -1 as a
 inline constexpr size_t kGuardBytes = 64;
 inline constexpr int kGuard = 0x5A;
 
-enum class Wait : uint8_t { ready, barrier, warp, done };
+enum class Wait : uint8_t { ready, barrier, warp, phase, done };
 
 struct Copy {
   void* destination;
   const void* source;  // null: zeros
   int bytes;
   int group;
+};
+
+struct Range {
+  void* destination;
+  const void* source;
+  int bytes;
+  const PhaseBarrier* barrier;
 };
 
 struct Thread {
@@ -61,6 +68,7 @@ struct Block {
   Site barrier;
   std::vector<Thread> threads;
   std::vector<Warp> warps;
+  std::vector<Range> ranges;  // under way
   Shared statics, dynamics;
   struct Static {
     const void* key;

@@ -9,6 +9,7 @@
 #define PLUMBLINE_TARGET emulated
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) inline void
 #define PLUMBLINE_DEVICE inline
+#define PLUMBLINE_FUNCTION inline
 #define PLUMBLINE_UNROLL
 #define PLUMBLINE_LOOP
 #define PLUMBLINE_SHARED(type, name)    \
@@ -110,6 +111,21 @@ void copy_wait() {
 }
 
 inline void prefetch_line(const void*) {}
+
+using PhaseBarrier = emulator::PhaseBarrier;
+inline void prepare_barrier(PhaseBarrier& barrier, int arrivals) {
+  barrier = {0, uint8_t(arrivals), uint8_t(arrivals), 0, 0};
+}
+inline void arrive(PhaseBarrier& barrier, Site site = Site::current()) { emulator::arrive(barrier, 0, site); }
+inline void wait_for_phase(PhaseBarrier& barrier, uint32_t phase, Site site = Site::current()) {
+  emulator::wait_for_phase(barrier, phase, site);
+}
+inline void copy_range_async(void* destination, const void* source, int bytes, PhaseBarrier& barrier,
+                             Site site = Site::current()) {
+  emulator::copy_range(destination, source, bytes, barrier, site);
+}
+inline void store_before_ranges() {}
+inline void expect_reads(const void*, int) {}
 
 template <class T>
 T load_fresh(const T* address) {

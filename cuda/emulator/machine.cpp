@@ -45,6 +45,11 @@ class Machine {
     Context& from = *current_->context;
     switch_context(from, next_ == queue_.size() || error_ ? host_ : activate(queue_[next_++]));
   }
+  // Who waits for a phase looks again.
+  void wake_phases() {
+    for (int i = 0; i < position.block_size; ++i)
+      if (block().threads[i].wait == Wait::phase) wake(block(), i, 1);
+  }
   void wake(Block& b, int first, int count) {
     for (int i = first; i < first + count; ++i) {
       b.threads[i].wait = Wait::ready;
@@ -85,6 +90,7 @@ void Machine::start(Block& b, int index) {
   b.live = launch_.block;
   b.arrived = 0;
   b.static_table.clear();
+  b.ranges.clear();
   b.statics.reset(kMaxStaticShared, 0);
   b.dynamics.reset(kMaxDynamicShared, launch_.dynamic_shared);
   for (Warp& w : b.warps) w.arrived = 0, w.ready = kWarpSize;
@@ -328,6 +334,45 @@ void copy_wait(int groups_left) {
   if (t.arrived == t.copies.size()) {
     t.copies.clear();
     t.arrived = 0;
+  }
+}
+
+void arrive(PhaseBarrier& barrier, int bytes, Site site) {
+  if (barrier.missing == 0 || barrier.missing > barrier.arrivals)
+    machine->fail("more arrivals than the barrier has", site);
+  --barrier.missing;
+  barrier.expected += bytes;
+  if (barrier.missing == 0 && barrier.expected == 0) {
+    ++barrier.phase;
+    barrier.missing = barrier.arrivals;
+  }
+  machine->wake_phases();
+}
+
+void copy_range(void* destination, const void* source, int bytes, PhaseBarrier& barrier, Site site) {
+  expect_aligned(destination, 16, site);
+  expect_aligned(source, 16, site);
+  if (bytes <= 0 || bytes % 16 != 0) machine->fail(fmt::format("a copy of {} bytes", bytes), site);
+  std::memset(destination, kPoison, size_t(bytes));
+  machine->block().ranges.push_back({destination, source, bytes, &barrier});
+  arrive(barrier, bytes, site);
+}
+
+void wait_for_phase(PhaseBarrier& barrier, uint32_t phase, Site site) {
+  Block& b = machine->block();
+  const auto is_ours = [&](const Range& r) { return r.barrier == &barrier; };
+  while ((barrier.phase & 1) == phase) {
+    if (barrier.missing > 0 || barrier.expected == 0) {
+      machine->wait(Wait::phase, site);
+      continue;
+    }
+    for (const Range& r : b.ranges)
+      if (is_ours(r)) std::memcpy(r.destination, r.source, size_t(r.bytes));
+    std::erase_if(b.ranges, is_ours);
+    barrier.expected = 0;
+    ++barrier.phase;
+    barrier.missing = barrier.arrivals;
+    machine->wake_phases();
   }
 }
 

@@ -57,6 +57,19 @@ void copy_async(void* destination, const void* source, int bytes, bool valid, Si
 void copy_commit();
 void copy_wait(int groups_left);
 
+// A barrier in shared memory, as mbarrier, and copies of ranges to it, as cp.async.bulk: those arrive when a thread
+// waits for them and not before.
+struct alignas(8) PhaseBarrier {
+  uint8_t phase;     // phases that are over, modulo 256
+  uint8_t arrivals;  // of every phase
+  uint8_t missing;   // of this one
+  uint8_t unused;
+  int32_t expected;  // bytes of this one
+};
+void arrive(PhaseBarrier& barrier, int bytes, Site site);
+void wait_for_phase(PhaseBarrier& barrier, uint32_t phase, Site site);
+void copy_range(void* destination, const void* source, int bytes, PhaseBarrier& barrier, Site site);
+
 // Throws EmulationError unless address is a multiple of alignment.
 void expect_aligned(const void* address, size_t alignment, Site site);
 

@@ -14,10 +14,11 @@ class Runtime {
  public:
   static constexpr size_t kParameterBytes = 4096;  // of a kernel, at most: fibers have small stacks
 
-  // The schedule seed also picks the device: a small one without room for wide rows, or a large one.
+  // The schedule seed also picks the device: a small one without room for wide rows, or a large one,
+  // with copies of ranges or without.
   explicit Runtime(const OptimizerConfig& config)
       : seed_(config.schedule_seed),
-        limits_{1 + int(seed_ % 3), seed_ % 2 == 0 ? emulator::kMaxDynamicShared : size_t(64) * 1024} {}
+        limits_{1 + int(seed_ % 3), seed_ % 2 == 0 ? emulator::kMaxDynamicShared : size_t(64) * 1024, seed_ % 4 == 0} {}
 
   MemoryResource& memory() const { return host_memory(); }
   const DeviceLimits& limits() const { return limits_; }

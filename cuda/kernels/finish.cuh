@@ -36,12 +36,13 @@ struct FinishShared {
   TreeScratch tree;
   uint32_t arrived;
   core::StepScalars scalars;  // as the launch finds them; in the last block then those of the step
-  uint64_t nonfinite;         // found by the sweep
-  double sums[3];             // of one slice: norms of columns, rows, squares of parameters
+  core::StepScalars rehearsed;
+  uint64_t nonfinite;  // found by the sweep
+  double sums[3];      // of one slice: norms of columns, rows, squares of parameters
 };
 
 // C_j and b_j of 64 columns, and T over them of (sum_i g^2/R_i)/C_j.
-PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, int64_t slice, int tile,
+PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, int64_t slice, int tile, float old,
                                      const core::StepScalars& scalars, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), j = t % core::kColumnTile, group = t / core::kColumnTile;
@@ -62,9 +63,6 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
     c[i] = in ? cols[int64_t(strip) * plan.pitch] : 0.0f;
     w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
   }
-  float old = 0.0f;
-  if (t < core::kColumnTile && col < plan.cols)
-    old = old_value(slot_of(task, view.old_col), task.state, slice, col, scalars.writes);
   shared.col[group][j] = thread_tree(c);
   shared.weighted[group][j] = thread_tree(w);
   if (!core::is_mutant(core::Mutant::finish_barrier_lost)) block_barrier();
@@ -140,6 +138,17 @@ PLUMBLINE_DEVICE float slice_coefficient(const Task& task, const core::StepScala
   return float(clipped ? core::clipped_coefficient(mean, scalars.clip) : core::step_coefficient(scalars.applied, mean));
 }
 
+// A long chain of divisions and roots by one thread, and code that no launch has run for a while. Out of line, so that
+// a rehearsal brings the very instructions that the last block will want.
+PLUMBLINE_FUNCTION void end_step(const TensorPlan& plan, double update_sum, core::StepScalars& scalars) {
+  core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+}
+PLUMBLINE_DEVICE void rehearse_end(const TensorPlan& plan, core::StepScalars& scalars) {
+  scalars = {};
+  scalars.rho = scalars.bias = scalars.parameter_sum = 1.0;
+  end_step(plan, 1.0, scalars);
+}
+
 // From the tensor's sums to the scalars of the step, by one thread; takes the count of non-finite elements and leaves
 // it at 0.
 PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSource source, double update_sum,
@@ -152,7 +161,7 @@ PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSour
     scalars.nonfinite = nonfinite_elements(task, shared.nonfinite);
     if (!core::is_mutant(core::Mutant::count_kept)) *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
     if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
-    core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+    end_step(plan, update_sum, scalars);
   }
   *scalars_of(task) = scalars;
 }
@@ -199,12 +208,25 @@ PLUMBLINE_KERNEL(kFinishThreads, 2)
 finish(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
   PLUMBLINE_SHARED(FinishShared, shared);
-  const Task task = open_task(launch, plan_shared);
-  const TensorPlan& plan = task.plan;
-  const int tiles = plan.column_tiles + plan.row_tiles, tile = task.block % tiles, t = thread_index();
-  const int64_t slice = task.first_slice + task.block / tiles;
-  const core::StepScalars& scalars = *scalars_of(task);
+  const Item item = own_item(launch);
+  const TensorPlan& plan = copy_plan(launch, item, plan_shared);
+  block_barrier();
+  const Task task = task_of(launch, item, plan);
   const AverageView view(task);
+  const int tiles = plan.column_tiles + plan.row_tiles, tile = task.block % tiles, t = thread_index();
+  const int column_tile =
+      core::is_mutant(core::Mutant::tile_index_wraps) ? (tile - plan.row_tiles) / 2 : tile - plan.row_tiles;
+  const int64_t slice = task.first_slice + task.block / tiles;
+  // While the sweep still runs: every block of it has begun, so that what lies before it is over, and the state is what
+  // this step starts from.
+  const int col = column_tile * core::kColumnTile + t;
+  float old = 0.0f;
+  if (tile >= plan.row_tiles && t < core::kColumnTile && col < plan.cols)
+    old = old_value(slot_of(task, view.old_col), task.state, slice, col,
+                    core::at<const core::TensorClock>(task.state, plan.clock)->writes);
+  if (t == kFinishThreads - 1) rehearse_end(plan, shared.rehearsed);
+  begin_grid();
+  const core::StepScalars& scalars = *scalars_of(task);
   if (view.confidence && scalars.skipped) return;
   // what the last block needs at the end
   if (t == kFinishThreads - 1) {
@@ -215,10 +237,7 @@ finish(const Launch launch) {
   if (tile < plan.row_tiles)
     finish_rows(task, view, slice, tile, source, shared.tree);
   else
-    finish_columns(
-        task, view, slice,
-        core::is_mutant(core::Mutant::tile_index_wraps) ? (tile - plan.row_tiles) / 2 : tile - plan.row_tiles, scalars,
-        shared);
+    finish_columns(task, view, slice, column_tile, old, scalars, shared);
   if (is_last_block(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))
     finish_sums(task, view, slice, source, shared);
 }

@@ -56,6 +56,7 @@ Runtime::Runtime(const OptimizerConfig& config) : device_(config.device) {
   if (const std::string why = cuda_unavailable(device_); !why.empty()) throw CudaError(why);
   limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, device_);
   overlaps_ = attribute(cudaDevAttrComputeCapabilityMajor, device_) >= 9;
+  limits_.copies_ranges = overlaps_;
   limits_.shared_per_block = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
 }
 

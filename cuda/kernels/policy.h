@@ -9,6 +9,7 @@ namespace plumbline {
 struct DeviceLimits {
   int multiprocessors = 1;
   size_t shared_per_block = 48 * 1024;  // bytes, the most that a kernel can ask for
+  bool copies_ranges = false;           // cuda/device.h: copies of ranges, barriers of phases
 };
 
 // Forms of the sweep kernel (kernels/sweep.cuh); the ring of the wide ones takes up to 192 KiB.
@@ -27,7 +28,23 @@ struct SweepForms {
   static constexpr SweepForm wider{16, kWide ? 1 : 2, 4, 768, false};
   static constexpr SweepForm widest{16, kWide ? 1 : 2, 3, 1024, false};
 };
-inline constexpr size_t kLargeShared = 200 * 1024;  // what the forms beside `narrow` need
+// Forms of the sweep by roles (kernels/stream.cuh), where it measured better: columns per thread, warps that own rows,
+// threads at most, rows of a strip at most.
+struct StreamForm {
+  int columns, row_warps, threads, rows;
+  int ring;  // bytes
+  int other_threads() const { return (row_warps + 1) * 32; }
+  int most_columns() const { return columns * (threads - other_threads()); }
+};
+template <class G>
+struct StreamForms {
+  static constexpr bool kWide = sizeof(G) == 4;
+  static constexpr int kAnyRows = 1 << 30;
+  static constexpr StreamForm narrow{kWide ? 16 : 8, kWide ? 6 : 12, kWide ? 480 : 928, kWide ? 128 : kAnyRows,
+                                     208 * 1024};
+  static constexpr StreamForm wide{16, 7, 1024, kAnyRows, 220 * 1024};
+};
+inline constexpr size_t kLargeShared = 224 * 1024;  // what the forms beside `narrow` need
 inline constexpr int kNarrowColumns = 1024, kWidestColumns = 16384;
 
 // Blocks of a kernel that takes item after item.

@@ -1,19 +1,59 @@
 // Launches of the sweep in one pass.
 #pragma once
 #include "cuda/kernels/run.h"
+#include "cuda/kernels/stream.cuh"
 #include "cuda/kernels/sweep.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
 void add_row_sweep(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches);
 
-template <class G, const SweepForm& Form>
-KernelLaunch sweep_launch(const Group& group, int64_t first_slice) {
+inline int most_columns(const Group& group) {
   int cols = 1;
   for (const int i : group.tensors) cols = std::max(cols, group.plans[size_t(i)].cols);
+  return cols;
+}
+
+template <class G, const SweepForm& Form>
+KernelLaunch sweep_launch(const Group& group, int64_t first_slice) {
+  const int cols = most_columns(group);
   const int threads = int(core::ceil_div(core::ceil_div(cols, Form.columns), kWarp)) * kWarp;
   return launch_over(group, "sweep", sweep<G, Form.columns, Form.rows, Form.stages, Form.threads, Form.keep>, threads,
                      Form.ring_bytes(sizeof(G)), Average::moment, first_slice,
+                     [&](const TensorPlan& plan, int) { return chunk_slices(plan, first_slice) * plan.strips; });
+}
+
+template <class G, const StreamForm& Form>
+inline constexpr auto kStream = stream_sweep<G, Form.columns, Form.row_warps, Form.ring, Form.threads>;
+
+// Code for an older chip runs on a newer one too, but does not copy ranges.
+inline bool is_built_for_ranges([[maybe_unused]] void (*kernel)(Launch)) {
+#ifdef PLUMBLINE_EMULATOR
+  return true;
+#else
+  cudaFuncAttributes built = {};
+  check(cudaFuncGetAttributes(&built, reinterpret_cast<const void*>(kernel)));
+  return built.ptxVersion >= 90;
+#endif
+}
+
+// Whether a form of the sweep by roles takes these tensors: rows of whole vectors, neither short nor too wide for it.
+template <class G, const StreamForm& Form>
+bool streams(const Group& group) {
+  const int most = most_columns(group);
+  bool fits = group.limits.copies_ranges && group.limits.shared_per_block >= kLargeShared;
+  fits = fits && most > kNarrowColumns && most <= Form.most_columns();
+  for (const int i : group.tensors) {
+    const TensorPlan& plan = group.plans[size_t(i)];
+    fits = fits && plan.cols % kVector<G> == 0 && plan.strip_rows <= Form.rows;
+  }
+  return fits && is_built_for_ranges(kStream<G, Form>);
+}
+template <class G, const StreamForm& Form>
+KernelLaunch stream_launch(const Group& group, int64_t first_slice) {
+  const int threads = int(core::ceil_div(core::ceil_div(most_columns(group), Form.columns), kWarp)) * kWarp;
+  return launch_over(group, "sweep", kStream<G, Form>, threads + Form.other_threads(), size_t(Form.ring),
+                     Average::moment, first_slice,
                      [&](const TensorPlan& plan, int) { return chunk_slices(plan, first_slice) * plan.strips; });
 }
 
@@ -21,6 +61,12 @@ template <class G>
 KernelLaunch any_sweep_launch(const Group& group, int64_t first_slice) {
   using Forms = SweepForms<G>;
   const int n = group.front().cols;
+  using Roles = StreamForms<G>;
+  if (streams<G, Roles::narrow>(group)) return stream_launch<G, Roles::narrow>(group, first_slice);
+  if constexpr (Roles::kWide) {
+    if (n > Roles::narrow.most_columns() && streams<G, Roles::wide>(group))
+      return stream_launch<G, Roles::wide>(group, first_slice);
+  }
   if (n <= Forms::narrow.most_columns()) return sweep_launch<G, Forms::narrow>(group, first_slice);
   if (n <= Forms::middle.most_columns()) return sweep_launch<G, Forms::middle>(group, first_slice);
   if (n <= Forms::wide.most_columns()) return sweep_launch<G, Forms::wide>(group, first_slice);

@@ -45,9 +45,7 @@ struct Task {
 struct PlanShared {
   alignas(16) std::byte bytes[sizeof(TensorPlan)];
 };
-// Opens a kernel of a step, in place of begin_grid(). Plans and items never change, so they are read while the launch
-// before still runs.
-PLUMBLINE_DEVICE Task open_task(const Launch& launch, PlanShared& shared) {
+PLUMBLINE_DEVICE Item own_item(const Launch& launch) {
   Item item = launch.item;
   if (launch.items != nullptr) {
     item = launch.items[block_index()];
@@ -55,24 +53,30 @@ PLUMBLINE_DEVICE Task open_task(const Launch& launch, PlanShared& shared) {
     item.block = block_index();
     item.blocks = grid_size();
   }
+  return item;
+}
+// For the threads behind a barrier. Plans and items never change, so they may be read while the launch before still
+// runs.
+PLUMBLINE_DEVICE const TensorPlan& copy_plan(const Launch& launch, const Item& item, PlanShared& shared) {
   static_assert(sizeof(TensorPlan) % 8 == 0);
   const auto* const from = reinterpret_cast<const std::byte*>(launch.plans + item.tensor);
   for (int at = thread_index() * 8; at < int(sizeof(TensorPlan)); at += block_size() * 8)
     store<8>(shared.bytes + at, load<8>(from + at));
+  return *reinterpret_cast<const TensorPlan*>(shared.bytes);
+}
+PLUMBLINE_DEVICE Task task_of(const Launch& launch, const Item& item, const TensorPlan& plan) {
+  const TensorPointers pointers = launch.pointers != nullptr ? launch.pointers[item.tensor] : launch.own;
+  return {plan,       launch.state, launch.scratch, pointers.parameter, pointers.gradient, item.first_slice,
+          item.block, item.blocks,  launch.average};
+}
+// Opens a kernel of a step, in place of begin_grid().
+PLUMBLINE_DEVICE Task open_task(const Launch& launch, PlanShared& shared) {
+  const Item item = own_item(launch);
+  const TensorPlan& plan = copy_plan(launch, item, shared);
   begin_grid();
   block_barrier();
-  const TensorPointers pointers = launch.pointers != nullptr ? launch.pointers[item.tensor] : launch.own;
-  return {*reinterpret_cast<const TensorPlan*>(shared.bytes),
-          launch.state,
-          launch.scratch,
-          pointers.parameter,
-          pointers.gradient,
-          item.first_slice,
-          item.block,
-          item.blocks,
-          launch.average};
+  return task_of(launch, item, plan);
 }
-
 template <class T>
 PLUMBLINE_DEVICE T* scratch_at(const Task& task, int64_t offset) {
   return core::at<T>(task.scratch, offset);

@@ -415,6 +415,23 @@ TEST(EmulatorEngine, AgreesInSegmentsOfRows) {
   }
 }
 
+// Warps with roles of their own, on a device that copies ranges: rows of whole vectors, fewer slots than rows, elements
+// under the non-finite policy, gradients of every type.
+TEST(EmulatorEngine, AgreesWhereWarpsOwnRowsOrColumns) {
+  for (const uint64_t schedule : {0, 4, 8}) {
+    for (const Type gradient : {Type::float32, Type::bfloat16}) {
+      Case c{schedule == 4 ? Shape{11, 4096} : Shape{10, 1032}, with(Storage::al8), Type::float32, gradient};
+      c.regime = schedule == 8 ? Regime::wild : Regime::plain;
+      c.schedule = schedule;
+      expect_same(c);
+    }
+    Case wide{{9, 11008}, with(Storage::log_u8)};
+    wide.regime = schedule == 4 ? Regime::wild : Regime::plain;
+    wide.schedule = schedule;
+    expect_same(wide);
+  }
+}
+
 // More tiles than blocks, so that a block goes from one to the next, and codec blocks as wide as a tile.
 TEST(EmulatorEngine, AgreesWhereABlockTakesManyTiles) {
   for (const uint64_t schedule : {2, 3, 4}) {
