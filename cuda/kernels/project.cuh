@@ -280,16 +280,21 @@ project(const Launch launch) {
   const int slabs = core::projection_slabs(plan.reduced), rounds = int(core::ceil_div(slabs, Form::kParts));
   const std::byte* const entries =
       scratch_at<const std::byte>(task, plan.projection_entries) + first_rank * core::kSlab;
+  // By the warps that make no digits.
   const auto copy = [&](int round) {
-    constexpr int kPieces = Form::kSlab / 16, kAll = Form::kParts * kPieces;
-    PLUMBLINE_UNROLL
-    for (int first_piece = 0; first_piece < kAll; first_piece += kProjectThreads) {
-      const int i = first_piece + thread_index();
-      if (i >= kAll) continue;
-      const int slab = round * Form::kParts + i / kPieces;
-      const bool valid = slab < slabs;
-      copy16_async(ring + round % Form::kStages * Form::kStage + i * 16,
-                   entries + (valid ? int64_t(slab) * padded * core::kSlab + i % kPieces * 16 : 0), valid);
+    constexpr int kCopiers = kProjectThreads - Form::kSlicers * kWarp, kPieces = Form::kSlab / 16;
+    const int t = thread_index() - Form::kSlicers * kWarp;
+    if (!slices) {
+      PLUMBLINE_UNROLL
+      for (int p = 0; p < Form::kParts; ++p) {
+        const int slab = round * Form::kParts + p;
+        const bool valid = slab < slabs;
+        const std::byte* const from = entries + (valid ? int64_t(slab) * padded * core::kSlab : 0) + t * 16;
+        std::byte* const to = ring + round % Form::kStages * Form::kStage + p * Form::kSlab + t * 16;
+        PLUMBLINE_UNROLL
+        for (int i = 0; i < kPieces; i += kCopiers)
+          if (kPieces - i >= kCopiers || t < kPieces - i) copy16_async(to + i * 16, from + i * 16, valid);
+      }
     }
     copy_commit();  // also where there is nothing more to copy, so that a wait counts the same groups
   };
