@@ -18,6 +18,7 @@
 #define PLUMBLINE_TARGET gpu
 #define PLUMBLINE_KERNEL(max_threads, min_blocks) __global__ void __launch_bounds__(max_threads, min_blocks)
 #define PLUMBLINE_DEVICE __device__ __forceinline__
+// Code whose registers are its own: what it computes is not kept for it through the code around.
 #define PLUMBLINE_FUNCTION __device__ __noinline__ inline
 #define PLUMBLINE_UNROLL _Pragma("unroll")
 #define PLUMBLINE_LOOP _Pragma("unroll 1")
@@ -217,6 +218,23 @@ PLUMBLINE_DEVICE uint64_t atomic_add(uint64_t* address, uint64_t value) {
   return atomicAdd(reinterpret_cast<unsigned long long*>(address), static_cast<unsigned long long>(value));
 }
 PLUMBLINE_DEVICE void memory_fence() { __threadfence(); }
+
+// A counter that blocks of one launch share. What the signalling thread has seen (its block's work too, behind a
+// barrier) is visible to whoever reads or waits for the count, and to its block behind a barrier. A wait may only be
+// for what running blocks do.
+PLUMBLINE_DEVICE uint32_t signal(uint32_t* counter) {
+  uint32_t old;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(old) : "l"(counter) : "memory");
+  return old;
+}
+PLUMBLINE_DEVICE uint32_t read_count(const uint32_t* counter) {
+  uint32_t count;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(count) : "l"(counter) : "memory");
+  return count;
+}
+PLUMBLINE_DEVICE void wait_for(const uint32_t* counter, uint32_t least) {
+  while (read_count(counter) < least) __nanosleep(64);
+}
 
 }  // namespace plumbline::gpu
 #endif

@@ -21,6 +21,14 @@ std::unique_ptr<Engine> make_engine(const Plan& plan, const OptimizerConfig& con
   return make_host_engine(plan, config);
 }
 
+int sweep_columns(const OptimizerConfig& config) {
+  if (config.backend == Backend::emulator) return emulator_sweep_columns(config);
+#ifdef PLUMBLINE_HAVE_CUDA
+  if (config.backend == Backend::cuda) return cuda_sweep_columns(config);
+#endif
+  return 0;
+}
+
 const OptimizerConfig& checked(const OptimizerConfig& config) {
   constexpr int kMaxThreads = 1024;
   if (!(config.backend <= Backend::emulator)) throw OptionError("backend: expected host, cuda or emulator");
@@ -34,7 +42,8 @@ const OptimizerConfig& checked(const OptimizerConfig& config) {
 
 PlannedEngine::PlannedEngine(const std::vector<TensorSpec>& tensors, const std::vector<GroupOptions>& groups,
                              const OptimizerConfig& config)
-    : plan(make_plan(tensors, groups, config.record_second_moment)), engine(make_engine(plan, checked(config))) {}
+    : plan(make_plan(tensors, groups, config.record_second_moment, sweep_columns(config))),
+      engine(make_engine(plan, checked(config))) {}
 
 Optimizer::Impl::Impl(std::vector<TensorSpec> tensors, std::vector<GroupOptions> groups, const OptimizerConfig& config)
     : specs_(std::move(tensors)),

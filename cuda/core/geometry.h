@@ -19,7 +19,8 @@ constexpr int kColumnTile = 64;  // columns of one tile of finish
 constexpr int kRowTile = 256;    // rows of one tile of finish, for sum R and sum p^2
 constexpr int kFlatTile = 2048;  // elements of one tile of the full path, within a slice
 constexpr int kMaxStrips = 128;
-constexpr int kPanel = 1024;  // columns whose sum of p^2 a device keeps: an aligned range of T over columns
+constexpr int kPanel = 1024;   // columns whose sum of p^2 a device keeps: an aligned range of T over columns
+constexpr int kNormRows = 32;  // rows of one sum of p^2 of a tensor that is stepped by tickets: an aligned range of T
 
 PLUMBLINE_HD int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Rows of a strip of an m-row matrix: a multiple of 8, at most 128 strips.

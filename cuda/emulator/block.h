@@ -14,7 +14,7 @@ inline constexpr int kPoison = 0xFF;  // NaN as a float and as a double, -1 as a
 inline constexpr size_t kGuardBytes = 64;
 inline constexpr int kGuard = 0x5A;
 
-enum class Wait : uint8_t { ready, barrier, warp, phase, done };
+enum class Wait : uint8_t { ready, barrier, warp, phase, count, done };
 
 struct Copy {
   void* destination;
@@ -35,6 +35,8 @@ struct Thread {
   Position position;
   Wait wait = Wait::done;
   Site site;
+  const uint32_t* counter = nullptr;  // waited for
+  uint32_t least = 0;
   std::vector<Copy> copies;  // from `arrived` on under way, oldest first
   size_t arrived = 0;
   int group = 0;  // the one that is open
@@ -65,6 +67,7 @@ struct Shared {  // one kind of a block's shared memory, guarded at its end
 
 struct Block {
   int index = -1, live = 0, arrived = 0;
+  int counting = 0;  // threads that wait for a counter
   Site barrier;
   std::vector<Thread> threads;
   std::vector<Warp> warps;

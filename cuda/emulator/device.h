@@ -139,5 +139,10 @@ T atomic_add(T* address, T value) {
   return old;
 }
 inline void memory_fence() {}
+inline uint32_t signal(uint32_t* counter) { return atomic_add(counter, uint32_t(1)); }
+inline uint32_t read_count(const uint32_t* counter) { return *counter; }
+inline void wait_for(const uint32_t* counter, uint32_t least, Site site = Site::current()) {
+  emulator::wait_for(counter, least, site);
+}
 
 }  // namespace plumbline::emulated

@@ -40,6 +40,12 @@ class Machine {
     --warp().ready;
     yield();
   }
+  void wait_for(const uint32_t* counter, uint32_t least, Site site) {
+    current_->counter = counter;
+    current_->least = least;
+    ++current_block_->counting;
+    wait(Wait::count, site);
+  }
   // The current thread stops here; the next of the round goes on, or the host after the last.
   void yield() {
     Context& from = *current_->context;
@@ -67,6 +73,7 @@ class Machine {
   void start(Block& block, int index);
   void finish(Block& block);
   Context& activate(int thread);
+  void wake_counting(Block& block);
   void queue_round(int in_flight, Random& random);
   void queue_warp(const std::vector<int>& ranking);
   [[noreturn]] void deadlock() const;
@@ -89,6 +96,7 @@ void Machine::start(Block& b, int index) {
   b.index = index;
   b.live = launch_.block;
   b.arrived = 0;
+  b.counting = 0;
   b.static_table.clear();
   b.ranges.clear();
   b.statics.reset(kMaxStaticShared, 0);
@@ -129,6 +137,16 @@ void Machine::live(void* self) {
     --machine.warp().ready;
     --machine.current_block_->live;
     machine.yield();
+  }
+}
+
+// Threads whose counter is where they wait for it can go on.
+void Machine::wake_counting(Block& b) {
+  for (int i = 0; b.counting > 0 && i < launch_.block; ++i) {
+    const Thread& t = b.threads[i];
+    if (t.wait != Wait::count || *t.counter < t.least) continue;
+    --b.counting;
+    wake(b, i, 1);
   }
 }
 
@@ -217,6 +235,7 @@ void Machine::run(const Launch& launch, void (*body)(const void*), const void* a
       if (b.index >= 0 && b.live == 0) finish(b);
       if (b.index < 0 && next < waiting.size()) start(b, waiting[next++]);
       alive += b.index >= 0;
+      if (b.index >= 0) wake_counting(b);
     }
     if (alive == 0) break;
     queue_.clear();
@@ -289,6 +308,10 @@ uint64_t warp_exchange(uint64_t value, int source_lane, Site site) {
     machine->yield();
   }
   return values[source_lane];
+}
+
+void wait_for(const uint32_t* counter, uint32_t least, Site site) {
+  if (*counter < least) machine->wait_for(counter, least, site);
 }
 
 void* static_shared(const void* key, size_t bytes, size_t alignment) {

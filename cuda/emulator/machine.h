@@ -1,10 +1,11 @@
 // A machine for kernels without a GPU: every thread of a block is a fiber, and a seed picks an adversarial schedule.
 //
-// A thread runs until it waits (block barrier, warp exchange) or ends; which one goes on then is the schedule's choice.
-// Asynchronous copies arrive at the wait that covers them and not before: until then their destination holds poison.
-// Shared memory is poisoned when a block starts and has guard words. Reported as EmulationError, with the kernel,
-// block, thread and source line: a barrier or exchange that not every thread reaches, threads at different ones,
-// misaligned vector accesses, writes past shared memory, an overflown stack.
+// A thread runs until it waits (block barrier, warp exchange, counter) or ends; which one goes on then is the
+// schedule's choice. Asynchronous copies arrive at the wait that covers them and not before: until then their
+// destination holds poison. Shared memory is poisoned when a block starts and has guard words. Reported as
+// EmulationError, with the kernel, block, thread and source line: a barrier or exchange that not every thread reaches,
+// threads at different ones, a wait for a count that no running block brings about, misaligned vector accesses, writes
+// past shared memory, an overflown stack.
 //
 // Everything belongs to the calling host thread (kernels of different host threads run side by side), and nothing
 // depends on time or addresses: the same seed gives the same run.
@@ -48,6 +49,8 @@ inline thread_local constinit Position position{};
 void block_barrier(Site site);
 // Every lane of the warp gives a value and takes that of source_lane.
 uint64_t warp_exchange(uint64_t value, int source_lane, Site site);
+// Until a counter in memory, which other blocks may raise, is at least so high.
+void wait_for(const uint32_t* counter, uint32_t least, Site site);
 // Static shared memory of the block: the same key gives the same memory in every thread of the block.
 void* static_shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();

@@ -4,6 +4,9 @@
 // strip first: all strips of pass 1 ran side by side, so those are what the cache still holds. The first blocks of the
 // grid store the averages that the step made; their work is small beside the others'.
 #pragma once
+#include <cstddef>
+#include <type_traits>
+
 #include "cuda/core/projection.h"
 #include "cuda/kernels/norm.cuh"
 #include "cuda/kernels/state.cuh"
@@ -98,8 +101,11 @@ inline constexpr int kApplyVector = kVector<G> < kVector<P> ? kVector<G> : kVect
 
 // The update of a panel by block number `block` of `blocks`, a multiple of the panels. Whole: rows consist of whole
 // aligned vectors; a copy of the code, for the sake of registers. Channels: a projected tensor's, p <- p keep - e g.
-template <class G, class P, bool Whole, bool Channels = false>
-PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, ApplyShared& shared) {
+// With `groups`, by tickets: instead of a panel all panels of every `blocks`-th group of kNormRows rows.
+template <class G, class P, bool Whole, bool Channels = false, class Groups = std::nullptr_t>
+PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, ApplyShared& shared,
+                                   Groups groups = nullptr) {
+  constexpr bool kGroups = !std::is_same_v<Groups, std::nullptr_t>;
   constexpr int E = kApplyVector<G, P>, kVectors = kApplyColumns / E, kRows = 4 / kVectors;
   constexpr int N = kRows * kVectors;
   const TensorPlan& plan = task.plan;
@@ -112,37 +118,30 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
   const int64_t slice_size = plan.slice;
   const bool zero = scalars.nonfinite != 0 && plan.nonfinite == Nonfinite::zero &&
                     !core::is_mutant(core::Mutant::zeroed_in_sums_only);
-  const int panel = block % plan.panels, first_col = panel * core::kPanel + t * E;
+  int panel = kGroups ? 0 : block % plan.panels, first_col = panel * core::kPanel + t * E;
   const float* const averages = scratch_at<float>(task, Channels ? plan.channel_scale : plan.row);
   const float* const k = scratch_at<float>(task, plan.slice_step);
   const bool by_row = !Channels || plan.reduces_columns || plan.hyper.scale_by_tensor;
   const int64_t row_stride = plan.hyper.scale_by_tensor ? 0 : 1;  // of channels
   const double channel_step = scalars.channel_step;
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
-  float b[kApplyColumns] = {};  // of slice b_slice
-  int64_t b_slice = -1;
-  int parity = 0;
-  const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan_strips), groups = uint32_t(strip_rows / kRows);
-  for (uint32_t q = uint32_t(block / plan.panels); q < strips * groups; q += uint32_t(blocks / plan.panels)) {
-    const uint32_t strip = q % strips, group = groups - 1 - q / strips;
-    const int64_t slice = strip / uint32_t(plan_strips);
-    const int row = int(strip % uint32_t(plan_strips)) * strip_rows + int(group) * kRows;
-    if (row >= rows) continue;
-    if (core::is_mutant(core::Mutant::last_rows_left) && rows > kRows && row + kRows > rows) continue;
-    if (slice != b_slice) {
-      b_slice = slice;
-      PLUMBLINE_UNROLL
-      for (int i = 0; i < kApplyColumns; ++i) {
-        const int col = first_col + i / E * kApplyThreads * E + i % E;
-        if constexpr (Channels)
-          b[i] = !by_row && col < cols ? float(core::channel_step(channel_step, averages[col])) : 0.0f;
-        else
-          b[i] = col < cols ? scratch_at<float>(
-                                  task, plan.col_scale)[slice * plan.pitch + col +
-                                                        (core::is_mutant(core::Mutant::neighbour_column) ? 1 : 0)]
-                            : 0.0f;
-      }
+  float b[kApplyColumns] = {};  // of a panel of a slice
+  const auto load_columns = [&](int64_t slice) {
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kApplyColumns; ++i) {
+      const int col = first_col + i / E * kApplyThreads * E + i % E;
+      if constexpr (Channels)
+        b[i] = !by_row && col < cols ? float(core::channel_step(channel_step, averages[col])) : 0.0f;
+      else
+        b[i] = col < cols
+                   ? scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col +
+                                                             (core::is_mutant(core::Mutant::neighbour_column) ? 1 : 0)]
+                   : 0.0f;
     }
+  };
+  int parity = 0;
+  const auto update_rows = [&](int64_t slice, int row) {
+    if (core::is_mutant(core::Mutant::last_rows_left) && rows > kRows && row + kRows > rows) return;
     const int64_t at = slice * slice_size + int64_t(row) * cols + first_col;
     const G* const gradient = static_cast<const G*>(task.gradient) + at;
     P* const parameter = static_cast<P*>(task.parameter) + at;
@@ -223,9 +222,38 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
           for (int w = 0; w < kApplyThreads / kWarp; ++w) parts[v][w] = shared.sums[parity][t][v][w];
           vectors[v] = thread_tree(parts[v]);
         }
-        parameter_sums[(slice * rows + row + t) * plan.panels + panel] = thread_tree(vectors);
+        const double sum_of_row = thread_tree(vectors);
+        if constexpr (kGroups)
+          groups->panel[(row + t) % core::kNormRows][panel] = sum_of_row;
+        else
+          parameter_sums[(slice * rows + row + t) * plan.panels + panel] = sum_of_row;
       }
       if (!core::is_mutant(core::Mutant::parity_stuck)) parity ^= 1;
+    }
+  };
+  if constexpr (kGroups) {
+    for (int64_t group = block; group < plan.slices * plan.norm_sums(); group += blocks) {
+      const int64_t slice = group / plan.norm_sums();
+      const int first = int(group % plan.norm_sums()) * core::kNormRows;
+      const int count = rows - first < core::kNormRows ? rows - first : core::kNormRows;
+      for (panel = 0; panel < plan.panels; ++panel) {
+        first_col = panel * core::kPanel + t * E;
+        load_columns(slice);
+        PLUMBLINE_LOOP
+        for (int row = first; row < first + count; row += kRows) update_rows(slice, row);
+      }
+      if (carried && warp == 0) write_group_sum(*groups, count, plan.panels, parameter_sums + group);
+    }
+  } else {
+    const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan_strips), batches = uint32_t(strip_rows / kRows);
+    int64_t b_slice = -1;
+    for (uint32_t q = uint32_t(block / plan.panels); q < strips * batches; q += uint32_t(blocks / plan.panels)) {
+      const uint32_t strip = q % strips, batch = batches - 1 - q / strips;
+      const int64_t slice = strip / uint32_t(plan_strips);
+      const int row = int(strip % uint32_t(plan_strips)) * strip_rows + int(batch) * kRows;
+      if (row >= rows) continue;
+      if (slice != b_slice) load_columns(b_slice = slice);
+      update_rows(slice, row);
     }
   }
 }
@@ -245,6 +273,25 @@ apply_update(const Launch launch) {
     update_panel<G, P, true>(task, block, blocks, shared);
   else
     update_panel<G, P, false>(task, block, blocks, shared);
+}
+
+// The same for tensors that are stepped by tickets.
+template <class G, class P>
+PLUMBLINE_KERNEL(kApplyThreads, kApplyBlocksPerMultiprocessor)
+apply_tickets(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  PLUMBLINE_SHARED(ApplyShared, shared);
+  PLUMBLINE_SHARED(GroupNorm, norm);
+  const Task task = open_task(launch, plan_shared);
+  const TensorPlan& plan = task.plan;
+  const core::StepScalars& scalars = *scalars_of(task);
+  if (scalars.skipped) return;
+  const int commits = commit_blocks_of(plan), block = task.block - commits, blocks = task.blocks - commits;
+  if (block < 0) return commit(task, scalars, shared.range);
+  if (plan.cols % kApplyVector<G, P> == 0)
+    update_panel<G, P, true, false>(task, block, blocks, shared, &norm);
+  else
+    update_panel<G, P, false, false>(task, block, blocks, shared, &norm);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

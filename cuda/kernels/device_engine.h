@@ -129,14 +129,21 @@ class DeviceEngine final : public Engine {
     pointers_at_ = int64_t(align16(plan_.tensors.size() * sizeof(TensorPlan)));
     int64_t end = pointers_at_ + int64_t(align16(plan_.tensors.size() * sizeof(TensorPointers)));
     std::vector<Placed> all;
+    const auto place = [&](KernelLaunch& launch, bool alone) {
+      const auto bytes = int64_t(align16(launch.items.size() * sizeof(Item)));
+      all.push_back({std::move(launch), alone ? -1 : end});
+      if (!alone) end += bytes;
+    };
+    std::vector<int> ticketed = plan_.order;
+    std::erase_if(ticketed, [&](int i) { return !plan_.tensors[size_t(i)].ticketed; });
+    if (!ticketed.empty()) {
+      KernelLaunch begin = begin_launch({plan_.tensors, ticketed, runtime_.limits()});
+      place(begin, false);
+    }
     for (const Wave& wave : plan_.waves) {
       const std::span<const int> tensors(plan_.order.data() + wave.first, size_t(wave.last - wave.first));
-      for (KernelLaunch& launch : step_launches({plan_.tensors, tensors, runtime_.limits()})) {
-        const bool alone = tensors.size() == 1;
-        const auto bytes = int64_t(align16(launch.items.size() * sizeof(Item)));
-        all.push_back({std::move(launch), alone ? -1 : end});
-        if (!alone) end += bytes;
-      }
+      for (KernelLaunch& launch : step_launches({plan_.tensors, tensors, runtime_.limits()}))
+        place(launch, tensors.size() == 1);
     }
     return all;
   }
@@ -149,6 +156,7 @@ class DeviceEngine final : public Engine {
     if (pointers.size() > 1) launch.pointers = core::at<TensorPointers>(tables_.data(), pointers_at_);
     if (pointers.size() == 1) launch.own = pointers[0];
     if (items >= 0) launch.items = core::at<Item>(tables_.data(), items);
+    launch.item_count = int32_t(kernel.items.size());
     launch.item = kernel.items.front();
     launch.average = kernel.average;
     runtime_.launch_next(kernel.name, kernel.kernel, kernel.blocks, kernel.threads, kernel.shared, stream, launch);
@@ -195,7 +203,7 @@ class DeviceEngine final : public Engine {
       poison(t.parameter_sums, t.slices * t.flat_tiles, sizeof(double));
       return;
     }
-    poison(t.parameter_sums, t.hyper.carried && !t.settles ? 0 : t.slices * t.rows * t.panels, sizeof(double));
+    poison(t.parameter_sums, t.hyper.carried && !t.settles ? 0 : t.slices * t.norm_sums(), sizeof(double));
     poison(t.row_tile_sums, 2 * t.slices * t.row_tiles, sizeof(double));
     if (t.path == Path::projected) {
       const int64_t low = int64_t(t.low_rows) * t.low_cols;

@@ -1,6 +1,6 @@
 // Pass 2 of the factored path: column averages C, then the scalars of the update. One block takes a tile of 64 columns
 // or of 256 rows; the last block of a slice sums up the slice, the last slice the tensor. With CAME a second one
-// follows the sweep of the confidence.
+// follows the sweep of the confidence. Tiles are a launch of their own (settle.cuh) or among tickets (tickets.cuh).
 #pragma once
 #include "cuda/core/momentum.h"
 #include "cuda/kernels/norm.cuh"
@@ -10,7 +10,7 @@ namespace plumbline::PLUMBLINE_TARGET {
 
 inline constexpr int kFinishThreads = 512;
 inline constexpr int kStripGroups = kFinishThreads / core::kColumnTile;  // of strips, per column
-inline constexpr int kStripsEach = core::kMaxStrips / kStripGroups;      // strips a thread sums
+inline constexpr int kStripsEach = core::kMaxStrips / kStripGroups;      // strips a thread sums at once
 inline constexpr int kTileWarps = core::kColumnTile / kWarp;
 
 // Where a factored average and what follows from it lie.
@@ -30,8 +30,14 @@ struct AverageView {
   }
 };
 
-struct FinishShared {
+struct ColumnSums {  // by group of strips
   float col[kStripGroups][core::kColumnTile], weighted[kStripGroups][core::kColumnTile];
+};
+struct FinishShared {
+  union {  // of a tile of columns, or of rows
+    ColumnSums columns;
+    GroupNorm groups;
+  };
   double norm[kTileWarps];
   TreeScratch tree;
   uint32_t arrived;
@@ -45,7 +51,7 @@ struct FinishShared {
 PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, int64_t slice, int tile, float old,
                                      const core::StepScalars& scalars, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
-  const int t = thread_index(), j = t % core::kColumnTile, group = t / core::kColumnTile;
+  const int t = thread_index(), j = t % core::kColumnTile, groups_at_once = block_size() / core::kColumnTile;
   const int col = tile * core::kColumnTile + j;
   const int64_t first_slice = core::is_mutant(core::Mutant::partials_of_first_slice) ? slice : task.first_slice;
   const int64_t from = (slice - first_slice) * plan.strips * plan.pitch + col;
@@ -53,18 +59,21 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
                                                                                   scratch_at<float>(
                                                                                       task, plan.partial_weighted) +
                                                                                   from;
-  float c[kStripsEach], w[kStripsEach];
-  PLUMBLINE_UNROLL
-  for (int i = 0; i < kStripsEach; ++i) {
-    const int number = group * kStripsEach + i;
-    const int strip = core::is_mutant(core::Mutant::strips_reversed) ? plan.strips - 1 - number : number;
-    const int strips = core::is_mutant(core::Mutant::lost_strip) && plan.strips > 1 ? plan.strips - 1 : plan.strips;
-    const bool in = strip >= 0 && strip < strips && col < plan.cols;
-    c[i] = in ? cols[int64_t(strip) * plan.pitch] : 0.0f;
-    w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
+  for (int group = t / core::kColumnTile; group < kStripGroups; group += groups_at_once) {
+    if (t >= groups_at_once * core::kColumnTile) break;
+    float c[kStripsEach], w[kStripsEach];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kStripsEach; ++i) {
+      const int number = group * kStripsEach + i;
+      const int strip = core::is_mutant(core::Mutant::strips_reversed) ? plan.strips - 1 - number : number;
+      const int strips = core::is_mutant(core::Mutant::lost_strip) && plan.strips > 1 ? plan.strips - 1 : plan.strips;
+      const bool in = strip >= 0 && strip < strips && col < plan.cols;
+      c[i] = in ? cols[int64_t(strip) * plan.pitch] : 0.0f;
+      w[i] = in ? weighted[int64_t(strip) * plan.pitch] : 0.0f;
+    }
+    shared.columns.col[group][j] = thread_tree(c);
+    shared.columns.weighted[group][j] = thread_tree(w);
   }
-  shared.col[group][j] = thread_tree(c);
-  shared.weighted[group][j] = thread_tree(w);
   if (!core::is_mutant(core::Mutant::finish_barrier_lost)) block_barrier();
   if (t < core::kColumnTile) {
     double norm = 0.0;
@@ -72,8 +81,8 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
       float groups[kStripGroups], weighted_groups[kStripGroups];
       PLUMBLINE_UNROLL
       for (int k = 0; k < kStripGroups; ++k) {
-        groups[k] = shared.col[k][j];
-        weighted_groups[k] = shared.weighted[k][j];
+        groups[k] = shared.columns.col[k][j];
+        weighted_groups[k] = shared.columns.weighted[k][j];
       }
       const auto counted = float(core::is_mutant(core::Mutant::columns_counted_wrong) ? plan.cols : plan.rows);
       const float average = core::perturbed(
@@ -90,17 +99,29 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
   if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
 }
 
+// What finish_norm does before the first step of others, of a tensor that is stepped by tickets.
+template <class Shared>
+PLUMBLINE_FUNCTION void make_group_norm(const Task task, int64_t first, int64_t end, Shared& shared) {
+  group_sums_of_any_type(task, first, end, 1, shared);
+  block_barrier();
+}
+
 // T over a tile's rows of R, and of the panel sums of p^2.
 PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int64_t slice, int tile, NormSource source,
-                                  TreeScratch& shared) {
+                                  FinishShared& shared) {
   const TensorPlan& plan = task.plan;
   const int first = tile * core::kRowTile, left = plan.rows - first;
   const int count = left < core::kRowTile ? left : core::kRowTile;
+  if (source == NormSource::made && plan.hyper.carried && plan.ticketed) {
+    constexpr int kGroups = core::kRowTile / core::kNormRows;
+    const int64_t group = slice * plan.norm_sums() + tile * kGroups;
+    make_group_norm(task, group, group + core::ceil_div(count, core::kNormRows), shared.groups);
+  }
   const float* const row = scratch_at<float>(task, view.row) + slice * plan.rows + first;
   const double sum = block_tree_over<core::kRowTile / kWarp>(
-      count, [&](int64_t i) { return double(row[i]); }, shared);
+      count, [&](int64_t i) { return double(row[i]); }, shared.tree);
   if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
-  finish_norm(task, slice, tile, source, shared);
+  finish_norm(task, slice, tile, source, shared.tree);
 }
 
 // Sums over a slice's tiles; in shared.sums for thread 0.
@@ -199,43 +220,37 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
     finish_scalars(task, view.confidence, source, update_sum, parameter_sum, shared);
   }
   block_barrier();
-  for (int64_t i = t; i < plan.slices; i += kFinishThreads)
+  for (int64_t i = t; i < plan.slices; i += block_size())
     k[i] = slice_coefficient(task, shared.scalars, view.confidence,
                              of(view.mean_at)(core::is_mutant(core::Mutant::slices_share_mean) ? 0 : i));
 }
 
-PLUMBLINE_KERNEL(kFinishThreads, 2)
-finish(const Launch launch) {
-  PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_SHARED(FinishShared, shared);
-  const Item item = own_item(launch);
-  const TensorPlan& plan = copy_plan(launch, item, plan_shared);
-  block_barrier();
-  const Task task = task_of(launch, item, plan);
+// One tile, by a block of two warps or more: those of rows come first. begin() comes before anything that this step's
+// sweep wrote is read; the state is what the step starts from.
+template <class Begin>
+PLUMBLINE_DEVICE void finish_tile(const Task& task, FinishShared& shared, const Begin& begin) {
+  const TensorPlan& plan = task.plan;
   const AverageView view(task);
   const int tiles = plan.column_tiles + plan.row_tiles, tile = task.block % tiles, t = thread_index();
   const int column_tile =
       core::is_mutant(core::Mutant::tile_index_wraps) ? (tile - plan.row_tiles) / 2 : tile - plan.row_tiles;
   const int64_t slice = task.first_slice + task.block / tiles;
-  // While the sweep still runs: every block of it has begun, so that what lies before it is over, and the state is what
-  // this step starts from.
   const int col = column_tile * core::kColumnTile + t;
   float old = 0.0f;
   if (tile >= plan.row_tiles && t < core::kColumnTile && col < plan.cols)
     old = old_value(slot_of(task, view.old_col), task.state, slice, col,
                     core::at<const core::TensorClock>(task.state, plan.clock)->writes);
-  if (t == kFinishThreads - 1) rehearse_end(plan, shared.rehearsed);
-  begin_grid();
+  begin();
   const core::StepScalars& scalars = *scalars_of(task);
   if (view.confidence && scalars.skipped) return;
   // what the last block needs at the end
-  if (t == kFinishThreads - 1) {
+  if (t == block_size() - 1) {
     shared.scalars = scalars;
     shared.nonfinite = load_fresh(scratch_at<uint64_t>(task, plan.nonfinite_count));
   }
   const NormSource source = norm_source(task, scalars);
   if (tile < plan.row_tiles)
-    finish_rows(task, view, slice, tile, source, shared.tree);
+    finish_rows(task, view, slice, tile, source, shared);
   else
     finish_columns(task, view, slice, column_tile, old, scalars, shared);
   if (is_last_block(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))

@@ -1,5 +1,6 @@
 // Sums of squares of parameters, in panels of kPanel columns: T over columns within a row, double.
 #pragma once
+#include "cuda/kernels/policy.h"
 #include "cuda/kernels/reduce.cuh"
 #include "cuda/kernels/task.h"
 #include "cuda/kernels/vector.cuh"
@@ -55,16 +56,65 @@ PLUMBLINE_DEVICE void panel_sums_of_any_type(const Task& task, int64_t slice, in
   }
 }
 
-// Panel sums at an offset of scratch as T has them: rows of `panels`, padded to a power of two; the caller picks
-// slices and rows.
+// Sums over the kNormRows rows of a group, of a tensor that is stepped by tickets: from panel sums in shared memory.
+inline constexpr int kMaxPanels = kWidestColumns / core::kPanel;
+struct GroupNorm {
+  double panel[core::kNormRows][kMaxPanels];
+};
+// By one warp, that may have written the panel sums; those behind a barrier may be other threads'.
+PLUMBLINE_DEVICE void write_group_sum(const GroupNorm& shared, int rows, int panels, double* to) {
+  static_assert(core::kNormRows == kWarp);
+  const int lane = thread_index() % kWarp;
+  warp_barrier();
+  double x[kMaxPanels];
+  PLUMBLINE_UNROLL
+  for (int i = 0; i < kMaxPanels; ++i) x[i] = lane < rows && i < panels ? shared.panel[lane][i] : 0.0;
+  const double sum = warp_tree(thread_tree(x));
+  if (lane == 0) *to = sum;
+}
+// Every `step`-th of the groups [first, end) of all slices, by a block.
+template <class P>
+PLUMBLINE_DEVICE void group_sums(const Task& task, int64_t first, int64_t end, int64_t step, GroupNorm& shared) {
+  const TensorPlan& plan = task.plan;
+  const int warp = thread_index() / kWarp, warps = block_size() / kWarp;
+  for (int64_t group = first; group < end; group += step) {
+    const int64_t slice = group / plan.norm_sums();
+    const int row = int(group % plan.norm_sums()) * core::kNormRows, left = plan.rows - row;
+    const int rows = left < core::kNormRows ? left : core::kNormRows;
+    const P* const from = static_cast<const P*>(task.parameter) + slice * plan.slice + int64_t(row) * plan.cols;
+    for (int i = warp; i < rows * plan.panels; i += warps) {
+      const int r = i / plan.panels, panel = i % plan.panels;
+      const double sum = panel_sum(from + int64_t(r) * plan.cols, plan.cols, panel);
+      if (thread_index() % kWarp == 0) shared.panel[r][panel] = sum;
+    }
+    block_barrier();
+    if (warp == 0) write_group_sum(shared, rows, plan.panels, scratch_at<double>(task, plan.parameter_sums) + group);
+    block_barrier();
+  }
+}
+PLUMBLINE_DEVICE void group_sums_of_any_type(const Task& task, int64_t first, int64_t end, int64_t step,
+                                             GroupNorm& shared) {
+  switch (task.plan.parameter) {
+    case Type::float32:
+      return group_sums<float>(task, first, end, step, shared);
+    case Type::bfloat16:
+      return group_sums<core::bf16>(task, first, end, step, shared);
+    case Type::float16:
+      return group_sums<core::f16>(task, first, end, step, shared);
+  }
+}
+
+// Sums at an offset of scratch as T has them: rows, or groups of them, of `panels`, padded to a power of two; the
+// caller picks slices and rows.
 struct PanelTree {
-  const double* sums;  // of the first row
+  const double* sums;  // of the first row or group
   int64_t rows;
   int panels, bits;
   PLUMBLINE_DEVICE PanelTree(const Task& task, int64_t offset, int64_t slice, int first_row, int row_count)
-      : sums(scratch_at<double>(task, offset) + (slice * task.plan.rows + first_row) * task.plan.panels),
-        rows(row_count),
-        panels(task.plan.panels),
+      : sums(scratch_at<double>(task, offset) + slice * task.plan.norm_sums() +
+             int64_t(task.plan.norm_groups(first_row)) * task.plan.norm_panels()),
+        rows(task.plan.norm_groups(row_count)),
+        panels(task.plan.norm_panels()),
         bits(core::tree_height(panels)) {}
   // T over them all, valid in thread 0.
   PLUMBLINE_DEVICE double sum(TreeScratch& shared) const {
@@ -94,7 +144,7 @@ PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, Nor
   const int first = tile * core::kRowTile, left = plan.rows - first;
   const int count = left < core::kRowTile ? left : core::kRowTile;
   // Before the first step there is nothing to carry: one pass over p here, not a launch that has no use ever after.
-  if (source == NormSource::made && plan.hyper.carried) {
+  if (source == NormSource::made && plan.hyper.carried && !plan.ticketed) {
     panel_sums_of_any_type(task, slice, int64_t(first) * plan.panels, int64_t(first + count) * plan.panels,
                            thread_index() / kWarp, block_size() / kWarp);
     block_barrier();

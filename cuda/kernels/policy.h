@@ -46,6 +46,22 @@ struct StreamForms {
 };
 inline constexpr size_t kLargeShared = 224 * 1024;  // what the forms beside `narrow` need
 inline constexpr int kNarrowColumns = 1024, kWidestColumns = 16384;
+inline constexpr int kTicketThreads = 128;  // at least, where the blocks of a sweep do the tiles of finish, too
+
+// The longest row that a block sweeps.
+inline int sweep_columns(const DeviceLimits& limits) {
+  return limits.shared_per_block < kLargeShared ? kNarrowColumns : kWidestColumns;
+}
+// Calls work.operator()<Form>() with the form for rows of `cols` gradients.
+template <class G, class Work>
+void with_sweep_form(int cols, const Work& work) {
+  using Forms = SweepForms<G>;
+  if (cols <= Forms::narrow.most_columns()) return work.template operator()<Forms::narrow>();
+  if (cols <= Forms::middle.most_columns()) return work.template operator()<Forms::middle>();
+  if (cols <= Forms::wide.most_columns()) return work.template operator()<Forms::wide>();
+  if (cols <= Forms::wider.most_columns()) return work.template operator()<Forms::wider>();
+  return work.template operator()<Forms::widest>();
+}
 
 // Blocks of a kernel that takes item after item.
 inline int64_t looping_blocks(const DeviceLimits& limits, int per_multiprocessor, int64_t items) {

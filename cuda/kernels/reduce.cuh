@@ -100,18 +100,20 @@ PLUMBLINE_DEVICE F fold_levels(const F* level, int64_t count) {
   return sum;
 }
 
-// T over load(0) ... load(count - 1) by a block whose size is a power of two; the sum is valid in thread 0.
+// T over load(0) ... load(count - 1) by a block; the sum is valid in thread 0.
 template <int Each, class Load>
 PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScratch& shared) {
-  const int64_t span = int64_t(Each) * block_size(), rounds = core::ceil_div(count, span);
   const bool one_warp = count <= int64_t(Each) * kWarp;  // then the others have nothing, and nothing to wait for
   if (one_warp && thread_index() >= kWarp) return 0.0;
+  const int readers = 1 << (core::tree_height(block_size() + 1) - 1);  // the largest power of two of threads
+  const int64_t span = int64_t(Each) * readers, rounds = core::ceil_div(count, span);
   double sum = 0.0;
   for (int64_t round = 0; round < rounds; ++round) {
     const int64_t first = round * span + int64_t(Each) * thread_index();
+    const int64_t end = thread_index() < readers ? count : 0;
     double x[Each];
     PLUMBLINE_UNROLL
-    for (int i = 0; i < Each; ++i) x[i] = first + i < count ? load(first + i) : 0.0;
+    for (int i = 0; i < Each; ++i) x[i] = first + i < end ? load(first + i) : 0.0;
     if (one_warp) return warp_tree(thread_tree(x));
     sum = block_tree(thread_tree(x), shared);
     if (rounds > 1 && thread_index() == 0) push_level(shared.level, round, sum);

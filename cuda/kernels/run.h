@@ -19,7 +19,7 @@ struct KernelLaunch {
   int threads = 0;
   size_t shared = 0;  // dynamic bytes
   Average average = Average::moment;
-  std::vector<Item> items;  // by block; of one tensor: its only entry, with `tensor` and `first_slice`
+  std::vector<Item> items;  // by block or ticket; of one tensor: its only entry, with `tensor` and `first_slice`
 };
 
 // Tensors of one kind: indices into the plan's.
@@ -65,6 +65,16 @@ inline int64_t shared_blocks(const Group& group, int tensor, int per_multiproces
   return std::clamp<int64_t>(int64_t(all), 1, core::ceil_div(items, each));
 }
 
+inline int most_columns(const Group& group) {
+  int cols = 1;
+  for (const int i : group.tensors) cols = std::max(cols, group.plans[size_t(i)].cols);
+  return cols;
+}
+// Threads of a sweep of these tensors.
+inline int sweep_threads(const Group& group, const SweepForm& form) {
+  return int(core::ceil_div(core::ceil_div(most_columns(group), form.columns), kWarp)) * kWarp;
+}
+
 // Slices of a tensor in the chunk from first_slice on.
 inline int64_t chunk_slices(const TensorPlan& plan, int64_t first_slice) {
   return std::min(plan.chunk, plan.slices - first_slice);
@@ -81,6 +91,9 @@ void add_limit(const Group& group, std::vector<KernelLaunch>& launches);
 void add_apply(const Group& group, std::vector<KernelLaunch>& launches);
 // Brings a carried norm into the clock, where the state has it.
 KernelLaunch settle_launch(const Group& group);
+// By tickets: what comes before everything else of a step, for tensors of all kinds; then, of one kind, all but that.
+KernelLaunch begin_launch(const Group& group);
+void add_ticketed(const Group& group, std::vector<KernelLaunch>& launches);
 // Projected path.
 void add_projected(const Group& group, std::vector<KernelLaunch>& launches);
 // Full path.
@@ -117,8 +130,12 @@ inline std::vector<KernelLaunch> step_launches(const Group& group) {
     add_full(group, launches);
     return launches;
   }
-  if (plan.hyper.scale_parameter && !plan.hyper.carried) add_parameter_norm(group, launches);
-  plan.path == Path::factored ? add_factored(group, launches) : add_projected(group, launches);
+  if (plan.ticketed) {
+    add_ticketed(group, launches);
+  } else {
+    if (plan.hyper.scale_parameter && !plan.hyper.carried) add_parameter_norm(group, launches);
+    plan.path == Path::factored ? add_factored(group, launches) : add_projected(group, launches);
+  }
   bool settles = false;
   for (const int i : group.tensors) settles = settles || group.plans[size_t(i)].settles;
   if (settles) launches.push_back(settle_launch(group));

@@ -8,18 +8,10 @@ namespace plumbline::PLUMBLINE_TARGET {
 
 void add_row_sweep(const Group& group, Average average, int64_t first_slice, std::vector<KernelLaunch>& launches);
 
-inline int most_columns(const Group& group) {
-  int cols = 1;
-  for (const int i : group.tensors) cols = std::max(cols, group.plans[size_t(i)].cols);
-  return cols;
-}
-
 template <class G, const SweepForm& Form>
 KernelLaunch sweep_launch(const Group& group, int64_t first_slice) {
-  const int cols = most_columns(group);
-  const int threads = int(core::ceil_div(core::ceil_div(cols, Form.columns), kWarp)) * kWarp;
-  return launch_over(group, "sweep", sweep<G, Form.columns, Form.rows, Form.stages, Form.threads, Form.keep>, threads,
-                     Form.ring_bytes(sizeof(G)), Average::moment, first_slice,
+  return launch_over(group, "sweep", sweep<G, Form.columns, Form.rows, Form.stages, Form.threads, Form.keep>,
+                     sweep_threads(group, Form), Form.ring_bytes(sizeof(G)), Average::moment, first_slice,
                      [&](const TensorPlan& plan, int) { return chunk_slices(plan, first_slice) * plan.strips; });
 }
 
@@ -59,26 +51,23 @@ KernelLaunch stream_launch(const Group& group, int64_t first_slice) {
 
 template <class G>
 KernelLaunch any_sweep_launch(const Group& group, int64_t first_slice) {
-  using Forms = SweepForms<G>;
-  const int n = group.front().cols;
   using Roles = StreamForms<G>;
   if (streams<G, Roles::narrow>(group)) return stream_launch<G, Roles::narrow>(group, first_slice);
   if constexpr (Roles::kWide) {
-    if (n > Roles::narrow.most_columns() && streams<G, Roles::wide>(group))
+    if (group.front().cols > Roles::narrow.most_columns() && streams<G, Roles::wide>(group))
       return stream_launch<G, Roles::wide>(group, first_slice);
   }
-  if (n <= Forms::narrow.most_columns()) return sweep_launch<G, Forms::narrow>(group, first_slice);
-  if (n <= Forms::middle.most_columns()) return sweep_launch<G, Forms::middle>(group, first_slice);
-  if (n <= Forms::wide.most_columns()) return sweep_launch<G, Forms::wide>(group, first_slice);
-  if (n <= Forms::wider.most_columns()) return sweep_launch<G, Forms::wider>(group, first_slice);
-  return sweep_launch<G, Forms::widest>(group, first_slice);
+  KernelLaunch launch;
+  with_sweep_form<G>(group.front().cols,
+                     [&]<const SweepForm & Form>() { launch = sweep_launch<G, Form>(group, first_slice); });
+  return launch;
 }
 
 void add_sweep(const Group& group, int64_t first_slice, std::vector<KernelLaunch>& launches) {
   const TensorPlan& plan = group.front();
   const bool averages_gradient = plan.hyper.momentum && !plan.hyper.momentum_of_update;
-  const int most = group.limits.shared_per_block < kLargeShared ? kNarrowColumns : kWidestColumns;
-  if (averages_gradient || plan.cols > most) return add_row_sweep(group, Average::moment, first_slice, launches);
+  if (averages_gradient || plan.cols > sweep_columns(group.limits))
+    return add_row_sweep(group, Average::moment, first_slice, launches);
   core::with_type(plan.gradient, [&]<class G>(G) { launches.push_back(any_sweep_launch<G>(group, first_slice)); });
 }
 

@@ -1,6 +1,6 @@
-// Launches about norms alone: sums of squares of parameters, and what is added up from panels by one block.
+// Launches of sums: of squares of parameters, of tiles of finish, and what is added up from panels by one block.
 #pragma once
-#include "cuda/kernels/norm.cuh"
+#include "cuda/kernels/finish.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
@@ -19,6 +19,20 @@ parameter_norm(const Launch launch) {
     const int64_t start = (warp + step - slice * count % step) % step;
     panel_sums_of_any_type(task, slice, 0, count, start, step);
   }
+}
+
+PLUMBLINE_KERNEL(kFinishThreads, 2)
+finish(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  PLUMBLINE_SHARED(FinishShared, shared);
+  const Item item = own_item(launch);
+  const TensorPlan& plan = copy_plan(launch, item, plan_shared);
+  block_barrier();
+  // While the sweep still runs: every block of it has begun, so what lies before it is over.
+  finish_tile(task_of(launch, item, plan), shared, [&] {
+    if (thread_index() == kFinishThreads - 1) rehearse_end(plan, shared.rehearsed);
+    begin_grid();
+  });
 }
 
 // One block that adds up what is left in panels.

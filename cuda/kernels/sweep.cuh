@@ -44,19 +44,15 @@ PLUMBLINE_DEVICE void squares_of(const Bits<16>* at, float multiplier, float (&s
   for (int e = 0; e < E; ++e) s[e] = core::square(core::widen(g.x[e]) * multiplier);
 }
 
-// Columns per thread, Rows per batch, Stages batches in flight, at most Threads threads: tuning, none of it in the
-// bits. Keep: squares stay in registers between their two uses.
-template <class G, int Columns, int Rows, int Stages, int Threads, bool Keep>
-PLUMBLINE_KERNEL(Threads, 1)
-sweep(const Launch launch) {
-  PLUMBLINE_SHARED(PlanShared, plan_shared);
+// One strip. Columns per thread, Rows per batch, Stages batches in flight, at most Threads threads: tuning, none of it
+// in the bits. Keep: squares stay in registers between their two uses.
+template <class G, int Columns, int Rows, int Stages, int Threads, bool Keep, class Launcher>
+PLUMBLINE_DEVICE void sweep_strip(const Task& task, Bits<16>* ring, SweepShared<Rows>& shared,
+                                  const Launcher& launcher) {
   constexpr int E = kVector<G>, kVectors = Columns / E, N = Rows * kVectors, kStage = N * Threads;
   constexpr int kAhead = Keep ? Stages - 1 : Stages - 2;  // batches under way beside the one in work
   static_assert(Columns % E == 0 && N <= kWarp && (N & (N - 1)) == 0 && 8 % Rows == 0 && kAhead >= 1);
   static_assert(kVectors * Threads / kWarp <= 4 * kWarp);
-  PLUMBLINE_DYNAMIC_SHARED(Bits<16>, ring);
-  PLUMBLINE_SHARED(SweepShared<Rows>, shared);
-  const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), T = block_size(), lane = t % kWarp, warp = t / kWarp, warps = T / kWarp;
   const int strip = task.block % plan.strips, local_slice = task.block / plan.strips;
@@ -102,13 +98,8 @@ sweep(const Launch launch) {
     copy_commit();
   }
 
-  // Every block makes the step's scalars itself while the first rows are on their way: a long chain, so by a warp that
-  // decodes less than the others.
-  if (t == T - 1) {
-    const core::StepScalars scalars = begin_step(task);
-    shared.weights = scalars.weights;
-    if (task.block == 0 && task.first_slice == 0) *scalars_of(task) = scalars;
-  }
+  // While the first rows are on their way, by a warp that decodes less than the others.
+  if (t == T - 1) shared.weights = launcher.weights(task);
   const auto fetch_old = [&](int group) {
     const SlotPlan& slot = slot_of(task, SlotKind::row);
     const uint32_t writes = core::at<const core::TensorClock>(task.state, plan.clock)->writes;
@@ -223,6 +214,7 @@ sweep(const Launch launch) {
   if (!core::is_mutant(core::Mutant::last_batch_lost)) add_columns(own + stage_before * kStage, parity ^ 1);
 
   if (found != 0) atomic_add(scratch_at<uint64_t>(task, plan.nonfinite_count), uint64_t(found));
+  launcher.enter(task);
   const int64_t at = (int64_t(local_slice) * plan.strips + strip) * plan.pitch;
   float* const columns = scratch_at<float>(task, plan.partial_col) + at;
   float* const weighted = scratch_at<float>(task, plan.partial_weighted) + at;
@@ -239,6 +231,25 @@ sweep(const Launch launch) {
                                                                   weighted_sum[i + 2], weighted_sum[i + 3]}}));
     }
   }
+}
+
+// A launch of strips alone: every block makes the step's scalars itself, in a long chain beside the first rows' way,
+// and may write its partial sums at once.
+struct SweepLauncher {
+  PLUMBLINE_DEVICE core::Weights<float> weights(const Task& task) const {
+    const core::StepScalars scalars = begin_step(task);
+    if (task.block == 0 && task.first_slice == 0) *scalars_of(task) = scalars;
+    return scalars.weights;
+  }
+  PLUMBLINE_DEVICE void enter(const Task&) const {}
+};
+template <class G, int Columns, int Rows, int Stages, int Threads, bool Keep>
+PLUMBLINE_KERNEL(Threads, 1)
+sweep(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  PLUMBLINE_DYNAMIC_SHARED(Bits<16>, ring);
+  PLUMBLINE_SHARED(SweepShared<Rows>, shared);
+  sweep_strip<G, Columns, Rows, Stages, Threads, Keep>(open_task(launch, plan_shared), ring, shared, SweepLauncher());
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

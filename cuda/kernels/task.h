@@ -10,6 +10,7 @@ namespace plumbline::PLUMBLINE_TARGET {
 struct Item {
   int32_t tensor = 0, block = 0, blocks = 0;
   int32_t first_slice = 0;  // of the chunk whose partial sums are in scratch
+  int32_t tile = 0;         // of tickets: 1 for a tile of finish, 0 for a strip of the sweep
 };
 
 // Which of a step's averages a pass is for.
@@ -25,7 +26,8 @@ struct Launch {
   std::byte* scratch = nullptr;
   const TensorPointers* pointers = nullptr;  // by tensor; null: `own`
   TensorPointers own;
-  const Item* items = nullptr;  // by block; null: the grid belongs to `item`'s tensor alone
+  const Item* items = nullptr;  // by block or ticket; null: the grid belongs to `item`'s tensor alone
+  int32_t item_count = 0;
   Item item;
   Average average = Average::moment;
 };

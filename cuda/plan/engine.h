@@ -36,7 +36,10 @@ class Engine {
 // and zeroes scratch. The plan must outlive the engine. Throws CudaError where the backend cannot run, std::bad_alloc.
 std::unique_ptr<Engine> make_host_engine(const Plan& plan, const OptimizerConfig& config);
 std::unique_ptr<Engine> make_emulator_engine(const Plan& plan, const OptimizerConfig& config);
+// make_plan's sweep_columns for such an engine.
+int emulator_sweep_columns(const OptimizerConfig& config);
 #ifdef PLUMBLINE_HAVE_CUDA
+int cuda_sweep_columns(const OptimizerConfig& config);  // 0 where it cannot be used
 std::unique_ptr<Engine> make_cuda_engine(const Plan& plan, const OptimizerConfig& config);
 // Why the device cannot be used; empty when it can.
 std::string cuda_unavailable(int device);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <tuple>
 
@@ -22,6 +23,7 @@ constexpr int64_t kChunkBytes = int64_t(4) << 20;  // partial sums of a batch th
 constexpr int64_t kKeptNorms = int64_t(8)
                                << 20;  // carried norms that may stay in parts until the next step adds them up
 constexpr int64_t kWaveSlices = 4096;  // a larger batch is a wave of its own
+constexpr int64_t kRingTensors = 3;    // of the largest partial sums, that find place in a ring
 
 int64_t align(int64_t bytes, int64_t to) { return core::ceil_div(bytes, to) * to; }
 
@@ -225,7 +227,15 @@ void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
 
 // Sums of p^2 in panels, where they are kept from a step to the next; their bytes.
 bool keeps_norm(const TensorPlan& t) { return t.path != Path::full && t.hyper.carried; }
-int64_t norm_bytes(const TensorPlan& t) { return t.slices * t.rows * t.panels * int64_t(sizeof(double)); }
+int64_t norm_bytes(const TensorPlan& t) { return t.slices * t.norm_sums() * int64_t(sizeof(double)); }
+
+// Bytes of one kind of partial sums, of a slice.
+int64_t partial_bytes(const TensorPlan& t) { return int64_t(t.strips) * t.pitch * int64_t(sizeof(float)); }
+int64_t chunk_of(const TensorPlan& t) { return std::clamp<int64_t>(kChunkBytes / (2 * partial_bytes(t)), 1, t.slices); }
+bool can_be_ticketed(const TensorPlan& t, int sweep_columns) {
+  return t.path == Path::factored && !t.hyper.momentum && t.cols <= sweep_columns && t.slices <= kWaveSlices &&
+         chunk_of(t) == t.slices;
+}
 
 // What lasts until the next step where it is recorded, and else only while the tensor's wave is stepped.
 void lay_out_recorded(TensorPlan& t, Layout& scratch) {
@@ -243,6 +253,7 @@ void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
   t.done = scratch.take((t.slices + 1) * int64_t(sizeof(uint32_t)));
   t.nonfinite_count = scratch.take(sizeof(uint64_t));
   t.norm_pending = scratch.take(sizeof(uint32_t));
+  if (t.ticketed) t.arrivals = scratch.take(2 * sizeof(uint32_t));
   if (t.path == Path::factored) {
     t.row = scratch.take(t.slices * t.rows * word);
     t.col = scratch.take(t.slices * t.cols * word);
@@ -293,19 +304,22 @@ void lay_out_work(TensorPlan& t, bool record, Layout& work) {
   if (t.hyper.has_confidence) t.confidence_scale = work.take(t.slices * t.pitch * word);
   if (core::limits_later(t.hyper) && !t.hyper.has_confidence)
     t.momentum_sums = work.take(t.slices * t.rows * t.panels * dword);
-  const int64_t partial = int64_t(t.strips) * t.pitch * word;  // bytes of one slice
-  t.chunk = std::clamp<int64_t>(kChunkBytes / (2 * partial), 1, t.slices);
-  t.partial_col = work.take(t.chunk * partial);
-  t.partial_weighted = work.take(t.chunk * partial);
+  t.chunk = chunk_of(t);
+  if (!t.ticketed) {
+    t.partial_col = work.take(t.chunk * partial_bytes(t));
+    t.partial_weighted = work.take(t.chunk * partial_bytes(t));
+  }
   if (t.panels > 1 || t.hyper.momentum) t.panel_rows = work.take(t.chunk * t.rows * t.panels * word);
 }
 
 // Tensors of one kind take the same kernels, in the same order.
-std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool> kind_of(const TensorPlan& t) {
+using Kind = std::tuple<Path, bool, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool>;
+Kind kind_of(const TensorPlan& t) {
   constexpr int kWidths[] = {1024, 4096, 8192, 12288, 16384};  // up to which a form of the sweep takes a row
   const auto width = std::lower_bound(std::begin(kWidths), std::end(kWidths), t.cols) - std::begin(kWidths);
   const core::Hyper& h = t.hyper;
   return {t.path,
+          t.ticketed,
           t.gradient,
           t.parameter,
           t.path == Path::factored    ? width
@@ -318,6 +332,48 @@ std::tuple<Path, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool
           h.scale_parameter && !h.carried,
           t.nonfinite == Nonfinite::skip && h.momentum,
           t.path == Path::projected && h.projection_factored};
+}
+
+// Tickets are for several tensors of a kind.
+void choose_ticketed(std::vector<TensorPlan>& tensors, int sweep_columns) {
+  std::map<Kind, int> count;
+  for (TensorPlan& t : tensors) {
+    t.ticketed = can_be_ticketed(t, sweep_columns);
+    if (t.ticketed) ++count[kind_of(t)];
+  }
+  for (TensorPlan& t : tensors) t.ticketed = t.ticketed && count[kind_of(t)] > 1;
+}
+
+// Work areas of a wave by tickets; returns where they end.
+int64_t lay_out_ring(std::vector<TensorPlan>& tensors, std::span<const int> wave, bool record, int64_t base) {
+  const auto bytes = [](const TensorPlan& t) { return 2 * t.slices * partial_bytes(t); };
+  Layout work(kWorkAlignment, base);
+  int64_t largest = 0, all = 0;
+  for (const int i : wave) {
+    TensorPlan& t = tensors[size_t(i)];
+    lay_out_work(t, record, work);
+    largest = std::max(largest, bytes(t));
+    all += bytes(t);
+  }
+  const int64_t size = std::min(kRingTensors * largest, all), ring = work.take(size);
+  std::vector<int64_t> starts;
+  int64_t start = 0;
+  int left = 0;  // tensors that are known to have left the ring
+  for (const int i : wave) {
+    TensorPlan& t = tensors[size_t(i)];
+    if (start + bytes(t) > size) start = 0;
+    for (int u = int(starts.size()); u > left; --u) {
+      const int64_t other = starts[size_t(u - 1)], end = other + bytes(tensors[size_t(wave[size_t(u - 1)])]);
+      if (other < start + bytes(t) && start < end) left = u;
+    }
+    t.ring_order = int32_t(starts.size());
+    t.ring_after = left;
+    t.partial_col = ring + start;
+    t.partial_weighted = t.partial_col + bytes(t) / 2;
+    starts.push_back(start);
+    start += bytes(t);
+  }
+  return work.end();
 }
 
 }  // namespace
@@ -336,7 +392,8 @@ std::string_view slot_name(SlotKind kind) {
   return kNames[int(kind)];
 }
 
-Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment) {
+Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment,
+               int sweep_columns) {
   if (tensors.empty()) throw OptionError("tensors: none given, expected at least one");
   if (tensors.size() >= kMaxTensors)
     throw OptionError(fmt::format("tensors: {} given, expected fewer than {}", tensors.size(), kMaxTensors));
@@ -349,17 +406,22 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   Layout state(kStateAlignment), scratch(kStateAlignment);
   const int64_t lr = state.take(int64_t(groups.size() * sizeof(double)));
   plan.multiplier = state.take(sizeof(float));
-  int64_t norms = 0;
   for (const TensorSpec& spec : tensors) {
     check_spec(spec, groups.size());
     plan.tensors.push_back(describe(spec, groups[size_t(spec.group)], uint32_t(plan.tensors.size())));
     plan.names.push_back(spec.name);
-    if (keeps_norm(plan.tensors.back())) norms += norm_bytes(plan.tensors.back());
   }
+  choose_ticketed(plan.tensors, sweep_columns);
+  int64_t norms = 0;
+  for (const TensorPlan& t : plan.tensors) norms += keeps_norm(t) ? norm_bytes(t) : 0;
+  const bool any =
+      std::any_of(plan.tensors.begin(), plan.tensors.end(), [](const TensorPlan& t) { return t.ticketed; });
+  const int64_t tickets = any ? scratch.take(sizeof(TicketCounters)) : 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     TensorPlan& t = plan.tensors[i];
     t.settles = keeps_norm(t) && norms > kKeptNorms;
     t.multiplier = plan.multiplier;
+    t.tickets = tickets;
     t.lr = lr + tensors[i].group * int64_t(sizeof(double));
     lay_out_state(t, groups[size_t(tensors[i].group)], state);
     lay_out_lasting(t, record_second_moment, scratch);
@@ -375,6 +437,15 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   Layout work(kWorkAlignment, base);
   for (int at = 0; at < int(plan.order.size()); ++at) {
     TensorPlan trial = plan.tensors[size_t(plan.order[size_t(at)])];
+    if (trial.ticketed) {
+      const auto same = [&](int i) { return kind(i) == kind_of(trial); };
+      const auto last = std::find_if_not(plan.order.begin() + at, plan.order.end(), same);
+      plan.waves.push_back({at, int(last - plan.order.begin())});
+      end = std::max(end,
+                     lay_out_ring(plan.tensors, std::span(plan.order.begin() + at, last), record_second_moment, base));
+      at = plan.waves.back().last - 1;
+      continue;
+    }
     Layout together = work;
     lay_out_work(trial, record_second_moment, together);
     const bool alone = trial.slices > kWaveSlices ||

@@ -91,6 +91,12 @@ struct TensorPlan {
   int64_t norm_pending = 0;     // devices: uint32, a carried norm is still in parameter_sums and not in the clock
   bool settles = false;         // devices: such a norm goes into the clock at the end of its step
   int64_t done = 0;             // uint32 (slices + 1): tiles finished per slice, slices finished; 0 between steps
+  // devices, where a tensor is stepped by tickets (Plan::waves)
+  bool ticketed = false;
+  int32_t ring_order = 0;  // its number in the wave
+  int32_t ring_after = 0;  // tensors of the wave that must have left the ring before this one's partial sums enter it
+  int64_t tickets = 0;     // TicketCounters of the plan; 0 between launches
+  int64_t arrivals = 0;    // uint32 (2): strips swept, tiles finished; 0 between steps
   // only where they are recorded, else -1: float32, as this step formed them before they became codes
   int64_t second_moment = -1;           // V (size)
   int64_t momentum = -1;                // (size)
@@ -98,8 +104,9 @@ struct TensorPlan {
   int64_t low_rank_second_moment = -1;  // likewise
 
   // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
-  int64_t parameter_sums = 0;  // double: factored, projected: sum_j p^2 (slices x rows; devices: x panels); full: per
-                               // tile (slices x flat_tiles). Lasts like the above where a carried norm stays in it.
+  int64_t parameter_sums = 0;  // double: factored, projected: sum_j p^2 (slices x rows; devices: x panels); by tickets:
+                               // sum p^2 (slices x groups of kNormRows rows); full: per tile (slices x flat_tiles).
+                               // Lasts like the above where a carried norm stays in it.
   int64_t slice_sums = 0;  // double (kSliceSums x slices): mean(R); sum u^2; sum p^2; mean(SR); sum M^2 or of M/sqrt(S)
   int64_t slice_step = 0;  // float32 (slices): k of each slice
   // factored
@@ -128,10 +135,25 @@ struct TensorPlan {
   int64_t channel_step = 0;        // float32 (channels): e
   int64_t channel_panels = 0;      // devices, channels are rows: double (rows x panels): sum_j g^2 of a panel
   int64_t channel_strips = 0;      // channels are columns: double (strips x cols): sum_i g^2 of a strip
+
+  // The parameter_sums of so many rows, in groups of them; how many sums a row or group has, and how many a slice has.
+  PLUMBLINE_HD int norm_groups(int of_rows) const {
+    return ticketed ? int(core::ceil_div(of_rows, core::kNormRows)) : of_rows;
+  }
+  PLUMBLINE_HD int norm_panels() const { return ticketed ? 1 : panels; }
+  PLUMBLINE_HD int64_t norm_sums() const { return int64_t(norm_groups(rows)) * norm_panels(); }
+};
+// What blocks of a launch by tickets share: the next ticket, tensors that have left the ring, blocks that have ended.
+struct TicketCounters {
+  uint32_t next, left_ring, ended;
 };
 static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);
 
 // Tensors order[first] ... order[last - 1] of one kind, whose work areas do not overlap: a device steps them together.
+//
+// Where several tensors of a kind are factored, without momentum and with rows that one block sweeps, they are one wave
+// by tickets, whatever their number (kernels/tickets.cuh): what a launch over all of them hands on to the next lasts
+// for all, partial sums lie in a ring of three times the largest. All others are waves of bounded work areas.
 struct Wave {
   int first = 0, last = 0;
 };
@@ -149,7 +171,9 @@ struct Plan {
   std::vector<std::byte> initial_state() const;
 };
 
-// Throws OptionError for shapes, groups or combinations that are not valid.
-Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment);
+// Throws OptionError for shapes, groups or combinations that are not valid. `sweep_columns`: the longest row that one
+// block of the backend sweeps; 0: the backend knows no tickets.
+Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions> groups, bool record_second_moment,
+               int sweep_columns = 0);
 
 }  // namespace plumbline

@@ -113,8 +113,8 @@ std::string bits_differ(const char* what, const std::vector<T>& host, const std:
 bool equal_or_nan(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
 // Empty when both optimizers did the same in the last step.
-std::string record_difference(const Optimizer& host, const Optimizer& device) {
-  const StepRecord a = host.last_step(0), b = device.last_step(0);
+std::string record_difference(const Optimizer& host, const Optimizer& device, int tensor = 0) {
+  const StepRecord a = host.last_step(tensor), b = device.last_step(tensor);
   if (a.nonfinite != b.nonfinite) return "nonfinite";
   if (a.step != b.step || a.skipped != b.skipped) return "step";
   if (!equal_or_nan(a.parameter_rms, b.parameter_rms)) return "parameter_rms";
@@ -138,9 +138,9 @@ std::string record_difference(const Optimizer& host, const Optimizer& device) {
   return "";
 }
 // Empty when both are in the same state.
-std::string state_difference(const Optimizer& host, const Optimizer& device) {
-  if (host.steps_taken(0) != device.steps_taken(0)) return "t";
-  const auto slots = host.export_raw(0), others = device.export_raw(0);
+std::string state_difference(const Optimizer& host, const Optimizer& device, int tensor = 0) {
+  if (host.steps_taken(tensor) != device.steps_taken(tensor)) return "t";
+  const auto slots = host.export_raw(tensor), others = device.export_raw(tensor);
   for (size_t i = 0; i < slots.size(); ++i) {
     if (std::string found = bits_differ("values", slots[i].values, others[i].values); !found.empty())
       return slots[i].name + " " + found;
@@ -567,6 +567,80 @@ TEST(EmulatorEngine, TakesManyTensorsInWaves) {
       device.step(to_device);
       for (size_t i = 0; i < specs.size(); ++i)
         EXPECT_EQ(p[i].difference(q[i]), -1) << "schedule " << schedule << " step " << step << " tensor " << i;
+    }
+  }
+}
+
+// Steps of many tensors side by side; the first difference, or nothing.
+std::string compare_many(const std::vector<TensorSpec>& specs, const GroupOptions& options, uint64_t schedule,
+                         int steps) {
+  OptimizerConfig device_config;
+  device_config.backend = Backend::emulator;
+  device_config.schedule_seed = schedule;
+  Optimizer host(specs, {options}, {}), device(specs, {options}, device_config);
+  std::mt19937_64 random(schedule);
+  std::vector<Data> p, g;
+  for (const TensorSpec& spec : specs) {
+    const int64_t size = std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t(1), std::multiplies<>());
+    p.emplace_back(size, spec.parameter);
+    g.emplace_back(size, spec.gradient);
+    for (int64_t i = 0; i < size; ++i) p.back().set(i, sample(random, Regime::plain));
+  }
+  std::vector<Data> q = p;
+  for (int step = 1; step <= steps; ++step) {
+    std::vector<TensorPointers> to_host, to_device;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      const int64_t size =
+          std::accumulate(specs[i].shape.begin(), specs[i].shape.end(), int64_t(1), std::multiplies<>());
+      const bool wild = step > 1 && i % 3 == 1;  // under the policy `skip` some tensors take the step, some do not
+      for (int64_t k = 0; k < size; ++k) g[i].set(k, sample(random, wild ? Regime::wild : Regime::plain));
+      to_host.push_back({p[i].data(), g[i].data()});
+      to_device.push_back({q[i].data(), g[i].data()});
+    }
+    host.step(to_host);
+    device.step(to_device);
+    for (int i = 0; i < int(specs.size()); ++i) {
+      const std::string at = "step " + std::to_string(step) + ", tensor " + std::to_string(i) + ": ";
+      if (std::string found = record_difference(host, device, i); !found.empty()) return at + found;
+      if (p[size_t(i)].difference(q[size_t(i)]) >= 0) return at + "parameter";
+      if (step < steps && schedule % 2 == 1) continue;  // reading a carried norm brings it into the state
+      if (std::string found = state_difference(host, device, i); !found.empty()) return at + found;
+    }
+  }
+  return "";
+}
+
+// Tensors of one kind that are more than the ring of partial sums holds, by blocks that are alone, few or many.
+TEST(EmulatorEngine, TakesTensorsByTickets) {
+  const Shape shapes[] = {{20, 30}, {33, 70}, {64, 64}, {2, 9, 65}, {260, 5}, {7, 129}};
+  for (uint64_t schedule = 0; schedule < 18; ++schedule) {
+    GroupOptions options = with(kStorages[schedule % 4], 64);
+    options.nonfinite = kPolicies[schedule / 2 % 3];
+    options.parameter_norm = schedule % 3 == 0 ? ParameterNorm::fresh : ParameterNorm::carried;
+    options.weight_decay = 0.01;
+    std::vector<TensorSpec> specs;
+    for (int i = 0; i < 14; ++i)
+      specs.push_back({"t" + std::to_string(i), shapes[(i + int(schedule)) % 6], kTypes[schedule % 3],
+                       kTypes[schedule / 3 % 3], 0});
+    EXPECT_EQ(compare_many(specs, options, schedule, 3), "") << "schedule " << schedule;
+  }
+}
+
+// Rows of every form of the sweep, on a device that has them and, with an odd seed, on one that takes the wide ones in
+// waves; rows of several panels, and more of them than one sum of a norm covers.
+TEST(EmulatorEngine, TakesWideTensorsByTickets) {
+  int turn = 0;
+  for (const int64_t cols : {1000, 3000, 5000, 8200, 16384}) {
+    for (const uint64_t schedule : {2, 4, 9}) {
+      if (cols > 4096 && schedule != uint64_t(turn % 3 == 0 ? 2 : 4)) continue;
+      GroupOptions options = with(Storage::al8, 256);
+      options.parameter_norm = turn % 3 == 2 ? ParameterNorm::fresh : ParameterNorm::carried;
+      const int64_t rows = cols == 1000 ? 300 : 9;
+      std::vector<TensorSpec> specs;
+      for (int i = 0; i < (cols > 4096 ? 3 : 5); ++i)
+        specs.push_back({"t" + std::to_string(i), {rows + i % 2, cols - i}, kTypes[turn % 3], kTypes[turn / 3 % 3], 0});
+      EXPECT_EQ(compare_many(specs, options, schedule, 2), "") << "columns " << cols << ", schedule " << schedule;
+      ++turn;
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "cuda/api/presets.h"
@@ -216,7 +217,8 @@ TEST(Plan, KeepsAFewThousandthsOfAByteAParameter) {
   }
 }
 
-TEST(Plan, ScratchOfSevenBillionParametersStaysBelowSixtyFourMegabytes) {
+// The 291 tensors of Llama-2-7B.
+std::vector<TensorSpec> seven_billion() {
   std::vector<TensorSpec> tensors;
   const auto add = [&](std::vector<int64_t> shape) {
     tensors.push_back({"w", std::move(shape), Type::bfloat16, Type::bfloat16});
@@ -227,11 +229,55 @@ TEST(Plan, ScratchOfSevenBillionParametersStaysBelowSixtyFourMegabytes) {
       add(shape);
   }
   for (const auto& shape : {std::vector<int64_t>{32000, 4096}, {4096}, {32000, 4096}}) add(shape);
+  return tensors;
+}
+
+TEST(Plan, ScratchOfSevenBillionParametersStaysBelowSixtyFourMegabytes) {
+  const std::vector<TensorSpec> tensors = seven_billion();
   ASSERT_EQ(tensors.size(), 291u);
-  for (const Footprint& one : footprints()) {
-    const size_t scratch = make_plan(tensors, {&one.options, 1}, false).scratch_bytes;
-    EXPECT_LE(scratch, one.options.projection_rank > 1 ? 96'000'000u : 64'000'000u) << one.name;
+  for (const int sweep_columns : {0, 16384}) {
+    for (const Footprint& one : footprints()) {
+      const size_t scratch = make_plan(tensors, {&one.options, 1}, false, sweep_columns).scratch_bytes;
+      EXPECT_LE(scratch, one.options.projection_rank > 1 ? 96'000'000u : 64'000'000u) << one.name;
+    }
   }
+}
+
+// Partial sums enter the ring where others lay only once these have left it.
+TEST(Plan, TensorsOfAKindTakeTicketsAndShareARing) {
+  const GroupOptions groups[] = {{}};
+  const Plan plan = make_plan(seven_billion(), groups, false, 16384);
+  ASSERT_EQ(plan.waves.size(), 3u);  // rows up to 4096, wider ones, vectors
+  for (const Wave& wave : plan.waves) {
+    int64_t largest = 0, first = INT64_MAX, last = 0;
+    for (int at = wave.first; at < wave.last; ++at) {
+      const TensorPlan& t = plan.tensors[size_t(plan.order[size_t(at)])];
+      EXPECT_EQ(t.ticketed, t.path == Path::factored);
+      if (!t.ticketed) continue;
+      EXPECT_EQ(t.ring_order, at - wave.first);
+      const int64_t bytes = 2 * (t.partial_weighted - t.partial_col);
+      largest = std::max(largest, bytes);
+      first = std::min(first, t.partial_col);
+      last = std::max(last, t.partial_col + bytes);
+      for (int before = wave.first; before < at; ++before) {
+        const TensorPlan& u = plan.tensors[size_t(plan.order[size_t(before)])];
+        const bool apart = u.partial_col >= t.partial_col + bytes ||
+                           t.partial_col >= u.partial_col + 2 * (u.partial_weighted - u.partial_col);
+        EXPECT_TRUE(apart || u.ring_order < t.ring_after) << u.ring_order << " and " << t.ring_order;
+      }
+      EXPECT_LE(t.ring_after, t.ring_order);
+    }
+    EXPECT_LE(last - first, 3 * largest);
+    EXPECT_LE(size_t(last), plan.scratch_bytes);
+  }
+  // One of a kind, momentum, and rows that no block sweeps stay what they were.
+  GroupOptions momentum;
+  momentum.beta1 = 0.9;
+  const TensorSpec few[] = {spec({40, 30}), spec({2, 5000}), spec({3, 6000})};
+  EXPECT_FALSE(make_plan(few, {groups, 1}, false, 1024).tensors[0].ticketed);
+  EXPECT_FALSE(make_plan(few, {groups, 1}, false, 1024).tensors[1].ticketed);
+  EXPECT_TRUE(make_plan(few, {groups, 1}, false, 16384).tensors[1].ticketed);
+  EXPECT_FALSE(make_plan(few, {&momentum, 1}, false, 16384).tensors[1].ticketed);
 }
 
 TEST(Plan, ScratchOfALargeMatrixStaysBelowFiveMegabytes) {

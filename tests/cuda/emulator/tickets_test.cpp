@@ -1,0 +1,61 @@
+// What blocks that claim tickets wait for: without either wait the emulator gives other bits.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cuda/api/optimizer.h"
+#include "cuda/mutants/mutants.h"
+
+namespace plumbline {
+namespace {
+
+// Two steps of more tensors than the ring of partial sums holds; the parameters then.
+std::vector<float> steps(uint64_t schedule) {
+  constexpr int kTensors = 12, kRows = 40, kCols = 150;
+  std::vector<TensorSpec> specs;
+  for (int i = 0; i < kTensors; ++i) specs.push_back({"t" + std::to_string(i), {kRows, kCols}});
+  OptimizerConfig config;
+  config.backend = Backend::emulator;
+  config.schedule_seed = schedule;
+  Optimizer optimizer(specs, {GroupOptions{}}, config);
+  std::mt19937 random(1);
+  std::vector<float> parameters(size_t(kTensors * kRows * kCols)), gradients(parameters.size());
+  std::vector<TensorPointers> pointers;
+  for (int i = 0; i < kTensors; ++i)
+    pointers.push_back({parameters.data() + i * kRows * kCols, gradients.data() + i * kRows * kCols});
+  for (float& p : parameters) p = float(random() >> 8);
+  for (int step = 0; step < 2; ++step) {
+    for (float& g : gradients) g = float(int(random() >> 8) - (1 << 23));
+    optimizer.step(pointers);
+  }
+  return parameters;
+}
+
+class ActiveMutant {
+ public:
+  explicit ActiveMutant(core::Mutant id) { set_mutant(id); }
+  ~ActiveMutant() { set_mutant(core::Mutant::none); }
+  ActiveMutant(const ActiveMutant&) = delete;
+  ActiveMutant& operator=(const ActiveMutant&) = delete;
+};
+
+TEST(Tickets, ALostWaitIsNoticed) {
+  const std::vector<float> good = steps(0);
+  int strips = 0, ring = 0;
+  for (uint64_t schedule = 0; schedule < 12; ++schedule) {
+    EXPECT_EQ(steps(schedule), good) << "schedule " << schedule;
+    {
+      const ActiveMutant active(core::Mutant::strips_unwaited);
+      strips += steps(schedule) != good;
+    }
+    const ActiveMutant active(core::Mutant::ring_unwaited);
+    ring += steps(schedule) != good;
+  }
+  EXPECT_GT(strips, 0);
+  EXPECT_GT(ring, 0);
+}
+
+}  // namespace
+}  // namespace plumbline
