@@ -159,6 +159,40 @@ TEST(Machine, GoesOnAfterAFailureAndBesideOtherThreads) {
   }
 }
 
+// Blocks take their turn by a counter in the order of claims; `lost` turns are never passed on.
+struct Turns {
+  uint32_t claimed = 0, over = 0, lost = 0;
+  std::vector<uint32_t> order;
+};
+void take_turns(const void* arguments) {
+  Turns& turns = *static_cast<Turns*>(const_cast<void*>(arguments));
+  PLUMBLINE_SHARED(uint32_t, mine);
+  if (thread_index() == 0) mine = atomic_add(&turns.claimed, uint32_t(1));
+  block_barrier();
+  if (thread_index() == 40) {
+    wait_for(&turns.over, mine);
+    turns.order.push_back(mine);
+    if (mine != turns.lost - 1) signal(&turns.over);
+  }
+  block_barrier();
+}
+
+TEST(Machine, BlocksWaitForACountThatOthersRaise) {
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    Turns turns;
+    emulator::run({"turns", 6, 64, 0, seed}, take_turns, &turns);
+    EXPECT_EQ(turns.order, (std::vector<uint32_t>{0, 1, 2, 3, 4, 5})) << "seed " << seed;
+    Turns broken;
+    broken.lost = 3;
+    try {
+      emulator::run({"turns", 6, 64, 0, seed}, take_turns, &broken);
+      ADD_FAILURE() << "not reported, seed " << seed;
+    } catch (const emulator::EmulationError& error) {
+      EXPECT_NE(std::string(error.what()).find("wait for ever"), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST(Machine, AKernelThatThrowsEndsTheLaunch) {
   const auto body = [](const void*) {
     if (thread_index() == 5) throw std::length_error("from a kernel");
