@@ -90,11 +90,14 @@ constexpr WorkloadRow kTable[] = {
     {"full, momentum of the gradient", "40003", f32, f32, ordinary, 3, "beta1=0.9"},
     {"full, momentum of the update", "40003", bf16, bf16, ordinary, 3,
      "beta1=0.9 momentum_of=update momentum_storage=uf8 limiter_margin=0.1"},
-    {"projection by channel", "300x130", f32, f32, ordinary, 3, "projection_rank=4 beta1=0.9 limiter_margin=0.01"},
-    {"projection, rank 1, by tensor", "130x300", f32, f32, ordinary, 3,
+    // a line says what is computed: another arithmetic of the projection is other work, not another result
+    {"projection in integers, by channel", "300x130", f32, f32, ordinary, 3,
+     "projection_rank=4 beta1=0.9 limiter_margin=0.01"},
+    {"projection in integers, rank 1, by tensor", "130x300", f32, f32, ordinary, 3,
      "projection_rank=1 projection_scale_by=tensor projection_scale=128"},
-    {"projection, rank 16", "130x300", bf16, bf16, ordinary, 3, "projection_rank=16 projection_refresh=2"},
-    {"projection, factored", "130x300", f32, f32, ordinary, 3, "projection_rank=8 projection_factored=true"},
+    {"projection in integers, rank 16", "130x300", bf16, bf16, ordinary, 3, "projection_rank=16 projection_refresh=2"},
+    {"projection in integers, factored", "130x300", f32, f32, ordinary, 3,
+     "projection_rank=8 projection_factored=true"},
     {"full, carried norm", "20000", f32, f32, ordinary, 3, "parameter_norm=carried weight_decay=0.01"},
 };
 
