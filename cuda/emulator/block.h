@@ -21,6 +21,7 @@ struct Copy {
   const void* source;  // null: zeros
   int bytes;
   int group;
+  Site site;  // where it was started
 };
 
 struct Range {

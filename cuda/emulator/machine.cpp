@@ -67,6 +67,7 @@ class Machine {
                                      position.thread, place(site), what));
   }
   size_t dynamic_bytes() const { return launch_.dynamic_shared; }
+  void deliver(const Copy& copy) const;
 
  private:
   static void live(void* machine);  // of a thread's fiber: kernel after kernel
@@ -125,11 +126,24 @@ Context& Machine::activate(int thread) {
   return *current_->context;
 }
 
+// A copy arrives at any time from its start on: what was stored there meanwhile may be lost.
+void Machine::deliver(const Copy& copy) const {
+  const auto* const bytes = static_cast<const std::byte*>(copy.destination);
+  if (std::any_of(bytes, bytes + copy.bytes, [](std::byte b) { return b != std::byte(kPoison); }))
+    fail("a copy was still under way to what was stored to since", copy.site);
+  if (copy.source != nullptr)
+    std::memcpy(copy.destination, copy.source, size_t(copy.bytes));
+  else
+    std::memset(copy.destination, 0, size_t(copy.bytes));
+}
+
 void Machine::live(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
   for (;;) {
     try {
       machine.body_(machine.arguments_);
+      const Thread& ended = *machine.current_;
+      for (size_t i = ended.arrived; i < ended.copies.size(); ++i) machine.deliver(ended.copies[i]);
     } catch (...) {
       machine.error_ = std::current_exception();
     }
@@ -340,20 +354,15 @@ void copy_async(void* destination, const void* source, int bytes, bool valid, Si
   if (valid) expect_aligned(source, size_t(bytes), site);
   std::memset(destination, kPoison, size_t(bytes));
   Thread& t = machine->thread();
-  t.copies.push_back({destination, valid ? source : nullptr, bytes, t.group});
+  t.copies.push_back({destination, valid ? source : nullptr, bytes, t.group, site});
 }
 
 void copy_commit() { ++machine->thread().group; }
 
 void copy_wait(int groups_left) {
   Thread& t = machine->thread();
-  for (; t.arrived < t.copies.size() && t.copies[t.arrived].group < t.group - groups_left; ++t.arrived) {
-    const Copy& c = t.copies[t.arrived];
-    if (c.source != nullptr)
-      std::memcpy(c.destination, c.source, size_t(c.bytes));
-    else
-      std::memset(c.destination, 0, size_t(c.bytes));
-  }
+  for (; t.arrived < t.copies.size() && t.copies[t.arrived].group < t.group - groups_left; ++t.arrived)
+    machine->deliver(t.copies[t.arrived]);
   if (t.arrived == t.copies.size()) {
     t.copies.clear();
     t.arrived = 0;

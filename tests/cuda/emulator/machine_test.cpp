@@ -21,6 +21,8 @@ enum class Fault {
   no_barrier_before_read,
   no_barrier_after_read,
   no_wait,
+  stored_under_way,
+  ended_under_way,
   barrier_not_reached,
   different_barriers,
   early_exit,
@@ -50,7 +52,9 @@ mirror(Arguments a) {
   for (int round = 0; round < 2; ++round) {
     copy16_async(ring + t, a.in + 4 * (base + t), round == 0 || t % 2 == 0);
     copy_commit();
-    if (a.fault != Fault::no_wait) copy_wait<0>();
+    const bool late = t == 5 && round == 1, never = late && a.fault == Fault::ended_under_way;
+    if (never || (late && a.fault == Fault::stored_under_way)) store<16>(ring + t, Bits<16>{});
+    if (a.fault != Fault::no_wait && !never) copy_wait<0>();
     float four[4];
     std::memcpy(four, ring + t, sizeof four);
     if (a.fault != Fault::no_barrier_after_read) block_barrier();
@@ -137,7 +141,8 @@ TEST(Machine, FaultsThatAreNoMatterOfScheduleAreAlwaysReported) {
   const std::pair<Fault, const char*> faults[] = {
       {Fault::barrier_not_reached, "kernel mirror"}, {Fault::early_exit, "(1 have ended)"},
       {Fault::different_barriers, "others wait at"}, {Fault::exchange_not_reached, "kernel mirror"},
-      {Fault::wild_shared_write, "wrote past"},      {Fault::misaligned, "no multiple of 16"}};
+      {Fault::wild_shared_write, "wrote past"},      {Fault::misaligned, "no multiple of 16"},
+      {Fault::stored_under_way, "still under way"},  {Fault::ended_under_way, "still under way"}};
   for (const auto& [fault, message] : faults) {
     for (uint64_t seed = 0; seed < kSeeds; ++seed) {
       const std::string error = run_mirror(fault, seed).error;
