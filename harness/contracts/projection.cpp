@@ -88,10 +88,12 @@ Vector low_rank_error(const StageContext& c, const Layout& l) {
   return error;
 }
 
-// 1/sqrt(1 - e/x) of an average whose new sample is at least w eps1: what cancellation left of G_low may be its square
-// many times over, but neither side's average falls below that.
+// 1 + d where 1/sqrt(x') is within a factor 1 -+ d of 1/sqrt(x), x' within e of x. New samples are at least w eps1:
+// what cancellation left of G_low may have a square of many times that, on either side; neither average falls below it.
 Vector root_factor(const Vector& average, const Vector& error, double floor) {
-  return (average / (average - error).max(floor)).sqrt();
+  const auto smaller = (average / (average - error).max(floor)).sqrt();
+  const auto larger = 2 - (average / (average + error).max(floor)).sqrt();
+  return smaller.max(larger);
 }
 
 // The relative error of sqrt(V) with its contract, elementwise; V full or factored.

@@ -386,6 +386,19 @@ TEST(Case, AFocusThatActsIsNotVacuous) {
   }
 }
 
+// The reference's projection of one channel cancels to 0 where production's, of gradients rounded after their scale,
+// does not: V is eps1 on one side and many times that on the other.
+TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
+  const CaseResult result = run_case(
+      parse_problem("shape=8x288 param=bf16 grad=bf16 storage=linear_u8 rounding=stochastic block=128 "
+                    "momentum_rounding=dither momentum_block=1024 parameter_rounding=stochastic "
+                    "gradient_scale=0.10000000149011612 min_quantized_size=1 scale_parameter=false clip=0 beta1=0.9 "
+                    "projection_rank=2 projection_seed=77 data=frozen:-4 init=-7 focus=projection steps=3 "
+                    "seed=1046627535"),
+      *make_subject("host"));
+  EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+}
+
 // --- what a result carries ---
 
 TEST(Case, AResultCarriesItsLineItsQuantitiesInOrderAndItsDrift) {
