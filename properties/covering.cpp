@@ -210,16 +210,15 @@ int64_t Tuples::cover(const Classes& row) {
 }
 
 std::string Tuples::digits() const {
-  std::string out(size_t(valid_ + 3) / 4, '0');
+  std::vector<uint8_t> nibbles(size_t(valid_ + 3) / 4);
   size_t i = 0;
   for (const uint8_t state : state_) {
     if (state == kInvalid) continue;
-    if (state == kCovered) {
-      const int digit = digit_of(out[i / 4]) | 1 << i % 4;
-      out[i / 4] = "0123456789abcdef"[digit];
-    }
+    if (state == kCovered) nibbles[i / 4] |= uint8_t(1 << i % 4);
     ++i;
   }
+  std::string out;
+  for (const uint8_t nibble : nibbles) out += "0123456789abcdef"[nibble & 15];
   return out;
 }
 
