@@ -54,7 +54,13 @@ void take_projection(Problem& p, Draw& d, int64_t largest) {
   o.projection_refresh = d.of({200, 200, 1, 2});
   o.projection_seed = d.of({0, 1, 77});
   o.projection_factored = d.one_in(3);
-  o.projection_scale_by = d.one_in(3) ? ScaleType::tensor : ScaleType::channel;
+  o.projection_scale_by = d.one_in(3) && std::min(m, n) >= 4 ? ScaleType::tensor : ScaleType::channel;
+  p.steps = std::max<int64_t>(p.steps, 2);  // where the sums of the first cancel, the bound of a step exceeds it
+}
+// Of two rows an integer projection may leave nothing but zeros.
+void take_many_rows(Problem& p, Draw& d, int64_t largest) {
+  if (std::min(p.shape[0], p.elements() / p.shape[0]) < 4)
+    p.shape = {d.between(4, 8), d.between(8, int(std::clamp<int64_t>(largest / 8, 8, 40)))};
 }
 
 // Quantized, so that rounding has something to do.
@@ -147,6 +153,7 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       p.steps = std::max<int64_t>(p.steps, 4);
       break;
     case Feature::projection_scale_by:
+      take_many_rows(p, d, largest);
       o.projection_scale_by = ScaleType::tensor;
       break;
     case Feature::projection_scale:
@@ -158,14 +165,13 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       o.projection_scale = d.of({4.0, 64.0});
       o.projection_scale_first = false;
       o.clip = 1e-3;
+      o.limiter_margin.reset();  // which may take back what the clip left
       break;
     case Feature::projection_eps:
       o.projection_eps = d.of({0.01, 0.1, 1.0});
       break;
     case Feature::projection_factored:
-      // of two rows an integer projection may leave nothing but zeros
-      if (std::min(p.shape[0], p.elements() / p.shape[0]) < 4)
-        p.shape = {d.between(4, 8), d.between(8, int(std::clamp<int64_t>(largest / 8, 8, 40)))};
+      take_many_rows(p, d, largest);
       o.projection_factored = true;
       o.projection_rank = std::clamp<int64_t>(o.projection_rank, 2, 4);
       if (p.data.regime == Regime::rank_one) p.data.regime = Regime::gaussian;  // of which factors are exact
