@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -16,26 +15,13 @@
 #include "harness/ledger.h"
 #include "harness/observed.h"
 #include "harness/options_acted.h"
+#include "harness/stopwatch.h"
 #include "harness/vacuity.h"
 
 namespace plumbline::harness {
 namespace {
 
 using reference::Tensor;
-
-class Stopwatch {
- public:
-  // Seconds since the last call.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // What production stores as float32 is what the reference reads.
 Problem realize(Problem problem) {

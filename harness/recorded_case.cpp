@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <stdexcept>
 
@@ -11,6 +10,7 @@
 #include "harness/judge.h"
 #include "harness/peer.h"
 #include "harness/recorded.h"
+#include "harness/stopwatch.h"
 
 namespace plumbline::harness {
 namespace {
@@ -43,20 +43,6 @@ const SlotQuantity& quantity_of(Slot slot) {
     if (q.slot == slot) return q;
   throw std::logic_error("a recorded slot without a quantity");
 }
-
-class Stopwatch {
- public:
-  // Seconds since the last call.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 double norm(const Vector& x) { return std::sqrt(x.square().sum()); }
 

@@ -148,12 +148,6 @@ CaseEntry entry_from(const Json& value) {
   return c;
 }
 
-std::vector<double> numbers_from(const Json& values) {
-  std::vector<double> out;
-  for (const Json& value : values) out.push_back(number_from(value));
-  return out;
-}
-
 harness::ElementWindow window_from(const Json& value) {
   harness::ElementWindow w{quantity_from(value.at("quantity")),
                            value.at("step").get<int64_t>(),

@@ -16,13 +16,6 @@ ordered_json numbers_json(const std::vector<double>& values) {
   return out;
 }
 
-std::vector<double> numbers_from(const ordered_json& values) {
-  std::vector<double> out;
-  out.reserve(values.size());
-  for (const ordered_json& value : values) out.push_back(number_from(value));
-  return out;
-}
-
 ordered_json axis_json(const harness::Axis& axis) {
   ordered_json out = {{"title", axis.title}};
   if (axis.log) out["log"] = true;
@@ -89,6 +82,13 @@ harness::Chart chart_from(const ordered_json& value) {
 }
 
 }  // namespace
+
+std::vector<double> numbers_from(const ordered_json& values) {
+  std::vector<double> out;
+  out.reserve(values.size());
+  for (const ordered_json& value : values) out.push_back(number_from(value));
+  return out;
+}
 
 ordered_json number_json(double value) {
   if (std::isnan(value)) return "nan";

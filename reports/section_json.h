@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/section.h"
 
@@ -11,6 +12,7 @@ namespace plumbline::reports {
 // JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan".
 nlohmann::ordered_json number_json(double value);
 double number_from(const nlohmann::ordered_json& value);  // throws nlohmann's exceptions
+std::vector<double> numbers_from(const nlohmann::ordered_json& values);
 
 nlohmann::ordered_json chart_json(const harness::Chart& chart);
 nlohmann::ordered_json section_json(const harness::Section& section);

@@ -15,15 +15,15 @@ constexpr int kChunk = 256;    // terms that lie packed at once
 
 // Entries as the inner loop reads them: tile k/4, then j, then k%4; those beyond the rank are 0.
 void make_entries(const TensorPlan& t, uint32_t refresh, int64_t tile, int8_t* entries) {
-  constexpr int kLanes = 8;  // Philox calls side by side, so that the rounds become vector code
+  constexpr int kCalls = 8;  // Philox calls side by side, so that the rounds become vector code
   int8_t* const out = entries + tile * kRanks * t.reduced;
   for (int k = 0; k < kRanks; ++k) {
     const auto rank = int(tile * kRanks + k);
-    for (int64_t j = 0; j < t.reduced; j += 4 * kLanes) {
-      core::PhiloxWords words[kLanes];
-      for (int lane = 0; lane < kLanes; ++lane)
+    for (int64_t j = 0; j < t.reduced; j += 4 * kCalls) {
+      core::PhiloxWords words[kCalls];
+      for (int lane = 0; lane < kCalls; ++lane)
         words[lane] = core::projection_words(t.projection_seed, t.index, refresh, j / 4 + lane, rank);
-      const int64_t count = std::min<int64_t>(4 * kLanes, t.reduced - j);
+      const int64_t count = std::min<int64_t>(4 * kCalls, t.reduced - j);
       for (int i = 0; i < count; ++i) {
         const int entry = core::projection_entry(core::word_of(words[i / 4], i % 4));
         out[(j + i) * kRanks + k] = int8_t(rank < t.rank ? entry : 0);

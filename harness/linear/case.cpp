@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -13,6 +12,7 @@
 #include "harness/error.h"
 #include "harness/judge.h"
 #include "harness/linear/contract.h"
+#include "harness/stopwatch.h"
 #include "harness/subject.h"
 
 namespace plumbline::harness {
@@ -20,19 +20,6 @@ namespace {
 
 using reference::Matrix;
 using reference::QuantizedRows;
-
-class Stopwatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // Words that differ between two observations. A part that only one of them shows counts too.
 uint64_t differing_words(const LinearObservation& a, const LinearObservation& b, size_t value_bytes) {
