@@ -18,6 +18,17 @@ using reference::Vector;
 double norm(const Vector& x) { return std::sqrt(x.square().sum()); }
 // 0 / 0 is 0: equal values have no error, also at zero.
 double ratio(double a, double b) { return a == 0 ? 0 : a / b; }
+// What is equal on both sides is no error: the same infinity, and a NaN on both, too.
+Vector difference(const Vector& ours, const Vector& recorded) {
+  return (ours == recorded || (ours.isNaN() && recorded.isNaN())).select(0.0, ours - recorded);
+}
+// What errors are relative to.
+Vector finite(const Vector& x) { return x.isFinite().select(x, 0.0); }
+// A NaN is the largest error.
+bool exceeds(double error, double worst) { return !(error <= worst); }
+void raise(double& worst, double error) {
+  if (exceeds(error, worst)) worst = std::isnan(error) ? HUGE_VAL : error;
+}
 
 // NaN may stand only where both sides have it; such elements are left out.
 void require_same_nan(const Vector& a, const Vector& b, const std::string& file, const std::string& array) {
@@ -25,11 +36,11 @@ void require_same_nan(const Vector& a, const Vector& b, const std::string& file,
 }
 
 void note(ConformanceError& worst, const Vector& ours, const Vector& recorded, const std::string& where) {
-  const double by_norm = ratio(norm(ours - recorded), norm(recorded));
-  const double by_element = ratio((ours - recorded).abs().maxCoeff(), recorded.abs().maxCoeff());
-  if (by_norm > worst.norm || worst.where.empty()) worst.where = where;
-  worst.norm = std::max(worst.norm, by_norm);
-  worst.element = std::max(worst.element, by_element);
+  const Vector off = difference(ours, recorded), size = finite(recorded);
+  const double by_norm = ratio(norm(off), norm(size));
+  if (exceeds(by_norm, worst.norm) || worst.where.empty()) worst.where = where;
+  raise(worst.norm, by_norm);
+  raise(worst.element, ratio(off.abs().maxCoeff(), size.abs().maxCoeff()));
 }
 
 class Replay {
@@ -53,10 +64,10 @@ class Replay {
       note(row.parameter, p.data, recorded.data, where);
 
       const Vector increment = recorded.data - trace_.parameter(tensor_.name, t - 1).data;
-      const double limit = 1e-13 * norm(increment) + 0x1p-51 * norm(recorded.data);
-      const double share = ratio(norm(p.data - before - increment), limit);
-      if (share > row.increment) row.increment_where = where;
-      row.increment = std::max(row.increment, share);
+      const double limit = 1e-13 * norm(finite(increment)) + 0x1p-51 * norm(finite(recorded.data));
+      const double share = ratio(norm(difference(p.data - before, increment)), limit);
+      if (exceeds(share, row.increment)) row.increment_where = where;
+      raise(row.increment, share);
       compare_state(t, row);
     }
   }
@@ -75,9 +86,11 @@ class Replay {
       require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
       const Vector bound =
           kUnit * (p.data.abs() + 3.0 * double(t) * (p.data - before.data).abs()) * (1 + 1e-5) + 0x1p-150;
-      const double share = ((p.data - recorded.data).abs() / bound).maxCoeff();
-      if (share > row.parameter.element || row.parameter.where.empty()) row.parameter.where = where;
-      row.parameter.element = row.parameter.norm = std::max(row.parameter.element, share);
+      const Vector off = difference(p.data, recorded.data), shares = (off == 0).select(0.0, off.abs() / bound);
+      const double share = shares.isNaN().any() ? HUGE_VAL : shares.maxCoeff();
+      if (exceeds(share, row.parameter.element) || row.parameter.where.empty()) row.parameter.where = where;
+      raise(row.parameter.element, share);
+      row.parameter.norm = row.parameter.element;
     }
   }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "harness/conformance.h"
+#include "harness/format.h"
 #include "harness/trace.h"
 #include "reference/dialects/adam_low_rank.h"
 #include "reference/dialects/apollo.h"
@@ -164,6 +166,30 @@ TEST(ConformanceFolderTest, ARunUnderAnotherStepSizeIsOutsideTheLimits) {
   const auto row = harness::check_conformance(Trace(harness::SafeTensors::parse(std::move(bytes), "altered")));
   EXPECT_FALSE(row.passed());
   EXPECT_NE(harness::conformance_table({row}).find("FAIL"), std::string::npos);
+}
+
+// The bytes of a trace whose parameter ends in an infinity that the reference does not have.
+std::vector<std::byte> ending_in_infinity(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::vector<std::byte> bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const Trace trace = Trace::read(path);
+  const auto name = array("param", trace.tensors().front().name, trace.steps());
+  const double infinity = std::numeric_limits<double>::infinity();
+  harness::store(trace.dtype(name), {&infinity, 1},
+                 bytes.data() + sizeof(header) + header + harness::SafeTensors::read(path).find(name)->begin);
+  return bytes;
+}
+
+TEST(ConformanceFolderTest, AnInfinityThatTheReferenceDoesNotHaveIsOutsideTheLimits) {
+  for (const char* file : {"came-default.safetensors", "rlx-manual-lr.safetensors"}) {  // float64, float32
+    const auto bytes = ending_in_infinity(fs::path(CONFORMANCE_FOLDER) / file);
+    const auto row = harness::check_conformance(Trace(harness::SafeTensors::parse(bytes, "altered")));
+    EXPECT_FALSE(row.passed()) << harness::conformance_table({row});
+  }
 }
 
 TEST(ConformanceFolderTest, HoldsAllTraces) {
