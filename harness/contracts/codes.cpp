@@ -41,8 +41,12 @@ void judge_largest(int64_t step, const SlotState& slot, const Block& b, const Te
   const auto e = bound.data.segment(b.begin, b.end - b.begin);
   constexpr double kFloor = reference::LinearU8::kSmallestScale;
   const double largest = x.maxCoeff(), most = (x + e).maxCoeff(), least = (x - e).maxCoeff();
-  judge.element(step, b.index, slot.scales[size_t(b.index)], std::max(largest, kFloor),
-                std::max(most - largest, largest - least) + kUnit * kFloor);
+  const double got = slot.scales[size_t(b.index)], expected = std::max(largest, kFloor);
+  const double error = std::max(most - largest, largest - least) + kUnit * kFloor;
+  if (got < kFloor * (1 - kUnit))  // whatever the values may be
+    judge.record(step, b.index, got, expected, error, std::nan(""));
+  else
+    judge.element(step, b.index, got, expected, error);
 }
 
 struct Judging {
@@ -112,8 +116,13 @@ void judge_log_block(const Judging& j, const Block& b) {
     scale.element(j.step, 2 * b.index, s.lo, hi - 1, widest + kUnit * std::fabs(hi - 1));
   else
     scale.element(j.step, 2 * b.index, s.lo, lo, adaptive && !range.empty ? widest : 0);
-  scale.element(j.step, 2 * b.index + 1, s.r, hi - s.lo, range.empty ? 0 : widest + kUnit * std::fabs(hi - s.lo));
-  if (!(s.r > 0) || !std::isfinite(s.lo)) return;  // the scale is broken: codes under it mean nothing
+  const double r_error = range.empty ? 0 : widest + kUnit * std::fabs(hi - s.lo);
+  if (!(s.r > 0)) {  // never right, however near: a block of one value has r = 1; codes under it mean nothing
+    scale.record(j.step, 2 * b.index + 1, s.r, hi - s.lo, r_error, std::nan(""));
+    return;
+  }
+  scale.element(j.step, 2 * b.index + 1, s.r, hi - s.lo, r_error);
+  if (!std::isfinite(s.lo)) return;  // the scale is broken
   LogGrid grid(slot, s, j.arithmetic, dither_offset(slot, j.stream, b), j.least);
   grid.keep(logs.data(), errors.data());
   judge_codes(j, b, grid);

@@ -251,6 +251,29 @@ TEST(CodesOfAl8, WhereAllValuesAreWithinTheErrorOneOrTwoMayBeSeen) {
   EXPECT_TRUE(judge(one, {v, v * 1.01}, e).scale.broken());
 }
 
+// Codes under it could be anything: (l - lo)/r is none.
+TEST(CodesOfAl8, ABlockOfOneValueHasARangeOfOneOctave) {
+  const std::vector<double> values(8, 0x1p-9);
+  SlotState slot = encode(Storage::al8, values, 8, 64);
+  EXPECT_FALSE(judge(slot, values, 1e-6).scale.broken());
+  slot.scales = {-9, 0};
+  for (std::byte& code : slot.values) code = std::byte{0};
+  for (const double error : {0.0, 1e-6}) {
+    EXPECT_TRUE(judge(slot, values, error).scale.broken()) << error;
+    EXPECT_EQ(judge(slot, values, error).scale.result().worst.index, 1) << error;
+  }
+}
+
+TEST(CodesOfLinearU8, NoErrorAdmitsAScaleBelowTheFloor) {
+  const std::vector<double> values(8, 1e-10);
+  SlotState slot = encode(Storage::linear_u8, values, 8, 64);
+  EXPECT_FALSE(judge(slot, values, 4).scale.broken());
+  for (const float scale : {0.0f, -1e-12f, 1e-13f}) {
+    slot.scales[0] = scale;
+    EXPECT_TRUE(judge(slot, values, 4).scale.broken()) << scale;
+  }
+}
+
 // Code and neighbours of a value whose unrounded code is exactly between `low` and low + 1.
 void expect_tie(const SlotState& slot, const std::vector<double>& values, size_t at, int low) {
   for (int code = low - 2; code <= low + 3; ++code) {
