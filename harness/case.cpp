@@ -229,7 +229,15 @@ class CaseRun {
   void judge_skipped(int64_t step) {
     auto same = [&](Quantity q, bool equal) { judge(q).element(step, 0, equal ? 0 : 1, 0, 0); };
     same(Quantity::parameter, observed_.parameter == parameter_.bytes);
-    if (!previous_valid_) return;
+    if (!previous_valid_) {  // state as it began: zero, but in a storage that has no code for it
+      for (size_t i = 0; i < observed_.state.size(); ++i) {
+        const SlotState& now = observed_.state[i];
+        if (now.storage != Storage::log_u8)
+          same(info(now.slot).stored(), (decoded_[i].values.data == before_.slot[now.slot].values.data).all());
+      }
+      if (observed_.previous_norm) same(Quantity::previous_norm, *observed_.previous_norm == 0);
+      return;
+    }
     for (size_t i = 0; i < observed_.state.size() && i < previous_.state.size(); ++i) {
       const SlotState &now = observed_.state[i], &was = previous_.state[i];
       same(info(now.slot).stored(),

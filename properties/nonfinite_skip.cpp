@@ -22,14 +22,15 @@ const RegisterProperty kNonfiniteSkip(
        });
        const auto bad = *anywhere<int64_t>(0, problem.elements());
        const auto value = *rc::gen::element(INFINITY, -INFINITY, NAN);
-       Inputs inputs = inputs_of(problem);
-       Inputs with = inputs;  // one more gradient, which is to be skipped, before the last
+       const auto at = *anywhere<size_t>(0, 4);  // of the steps: also before any state was left
+       const Inputs inputs = inputs_of(problem);
+       Inputs with = inputs;  // one more gradient, which is to be skipped
        harness::Realized spoiled = inputs.gradients[1];
        change_values(spoiled, problem.gradient, [&](double x, int64_t i) { return i == bad ? double(value) : x; });
-       with.gradients.insert(with.gradients.begin() + 2, spoiled);
+       with.gradients.insert(with.gradients.begin() + int64_t(at), spoiled);
        const auto a = drive(subject, problem, inputs), b = drive(subject, problem, with);
-       RC_ASSERT(same_bits(b[2], b[1]));
-       RC_ASSERT(b[2].steps_taken == 2);
+       RC_ASSERT((at == 0 ? b[0].parameter == inputs.parameter.bytes : same_bits(b[at], b[at - 1])));
+       RC_ASSERT(b[at].steps_taken == int64_t(at));
        RC_ASSERT(same_bits(a[2], b[3]));
      }});
 

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 
 #include "harness/error.h"
 #include "tests/harness/faulty.h"
+#include "tests/harness/trace_file.h"
 
 namespace plumbline::harness {
 namespace {
@@ -397,6 +399,33 @@ TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
                     "seed=1046627535"),
       *make_subject("host"));
   EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+}
+
+// The first gradient of a recorded training has a NaN: the weight of what was before is zero in the step that comes then,
+// which would hide what the skipped one left.
+TEST(Case, AFirstStepThatIsSkippedLeavesStateAsItBegan) {
+  TraceFile file = small_training();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(file.data.data() + file.header["grad/w@1"]["data_offsets"][0].get<size_t>(), &nan, sizeof(nan));
+  const auto path = std::filesystem::path(testing::TempDir()) / "first-skipped.safetensors";
+  file.write(path);
+  const std::string line =
+      "shape=2x3 beta1=0.9 limiter_margin=0.1 nonfinite=skip focus=nonfinite tensor=w steps=2 seed=1 trace=" +
+      path.string();
+  EXPECT_EQ(run(line, {}).verdict, Verdict::pass) << run(line, {}).reason;
+  const auto expect_found = [&](Quantity where, const FaultySubject::Corrupt& corrupt) {
+    const CaseResult result = run(line, corrupt);
+    ASSERT_EQ(result.verdict, Verdict::fail) << to_string(where);
+    EXPECT_EQ(*result.first_broken, where);
+    EXPECT_EQ(*result.first_broken_step, 1);
+  };
+  expect_found(Quantity::row_stored, [](int64_t step, Observation& now, const Observation&) {
+    if (step == 1) set_float(slot(now, Slot::row).values, 1, 1.0f);
+  });
+  expect_found(Quantity::previous_norm, [](int64_t step, Observation& now, const Observation&) {
+    if (step == 1) now.previous_norm = 1;
+  });
+  std::filesystem::remove(path);
 }
 
 // --- what a result carries ---
