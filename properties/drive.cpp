@@ -1,5 +1,6 @@
 #include "properties/drive.h"
 
+#include <bit>
 #include <cstring>
 
 namespace plumbline::properties {
@@ -31,6 +32,9 @@ std::vector<double> parameter_of(const Problem& problem, const Observation& seen
 
 bool same_state(const Observation& a, const Observation& b) {
   if (a.state.size() != b.state.size() || a.steps_taken != b.steps_taken) return false;
+  if (a.previous_norm.has_value() != b.previous_norm.has_value() ||
+      (a.previous_norm && std::bit_cast<uint64_t>(*a.previous_norm) != std::bit_cast<uint64_t>(*b.previous_norm)))
+    return false;
   for (size_t i = 0; i < a.state.size(); ++i) {
     const auto &x = a.state[i], &y = b.state[i];
     if (x.slot != y.slot || x.values != y.values || x.scales.size() != y.scales.size()) return false;

@@ -25,7 +25,9 @@ const RegisterProperty kSignSymmetry(
            const auto &x = a[t].state[i], &y = b[t].state[i];
            if (x.slot == reference::Slot::momentum || x.slot == reference::Slot::low_rank_momentum) continue;
            RC_ASSERT(x.values == y.values);
-           RC_ASSERT(x.scales == y.scales || x.scales != x.scales);
+           RC_ASSERT(x.scales.size() == y.scales.size());
+           for (size_t k = 0; k < x.scales.size(); ++k)
+             RC_ASSERT(x.scales[k] == y.scales[k] || (x.scales[k] != x.scales[k] && y.scales[k] != y.scales[k]));
          }
          const auto p = parameter_of(problem, a[t]), q = parameter_of(problem, b[t]);
          for (size_t i = 0; i < p.size(); ++i)
