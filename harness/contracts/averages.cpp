@@ -13,7 +13,8 @@ int StageContext::square() const {
 }
 
 double Factors::mean_relative(int64_t s) const {
-  return row_bound.data.segment(s * rows(), rows()).sum() / row.data.segment(s * rows(), rows()).sum() + kScalar;
+  const double sum = row.data.segment(s * rows(), rows()).sum();
+  return row_bound.data.segment(s * rows(), rows()).sum() / sum + double_sum(double(rows())) + kScalar;
 }
 
 Factors second_moment_factors(const StepRecord& r, const StepBounds& b) {

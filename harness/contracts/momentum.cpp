@@ -33,7 +33,7 @@ void clipped_update_error(const StageContext& c, const StepBounds& b, Vector& ou
     const double k = std::sqrt(f.mean[s]) / r.clip;
     const double fixed =
         compose(compose(gamma(a.step_coefficient + a.row_scale + a.col_scale + a.clipped_update), clip_relative),
-                f.mean_relative(s) / 2 + safe_ratio(kUnderflow, k));
+                root_relative(f.mean_relative(s)) + safe_ratio(kUnderflow, k));
     col_factor = 1 / (1 - col_error / col).sqrt();
     for (int64_t i = 0; i < m; ++i) {
       const double row = f.row.data[s * m + i];

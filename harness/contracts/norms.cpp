@@ -29,8 +29,9 @@ double folded_norm_error(const StageContext& c, const Factors& f, int square, co
                          double numerator_error, const Tensor& update) {
   const Arithmetic& a = c.arithmetic;
   const int64_t m = f.rows(), n = f.cols();
-  const double fixed = compose(gamma(square + a.inverse_row + a.weighted_additions),
-                               compose(numerator_error, numerator_error), double_sum(double(m + n)));
+  const double fixed =
+      compose(gamma(square + a.inverse_row + a.weighted_additions), compose(numerator_error, numerator_error),
+              double_sum(double(n)) + double_chain(double(m)));
   double square_error = 0;
   for (int64_t s = 0; s < f.slices(); ++s) {
     const double row = largest_relative(f.row.data, f.row_bound.data, s * m, m);

@@ -45,7 +45,7 @@ void factored(const StageContext& c, const Coefficient& q, const Factors& f, con
     // when k is subnormal its rounding is no longer relative
     const double k = q.step * std::sqrt(f.mean[s]);
     const double coefficient = compose(gamma(a.step_coefficient) + (k > 0 ? kUnderflow / k : 0.0),
-                                       compose(q.relative, f.mean_relative(s) / 2));
+                                       compose(q.relative, root_relative(f.mean_relative(s))));
     const double fixed =
         compose(compose(coefficient, gamma(a.row_scale + a.col_scale + a.update - 1)), numerator_error);
     col_factor = 1 / (1 - col_error / col).sqrt();

@@ -122,7 +122,7 @@ Vector bound_moments(const StageContext& c, const Vector& low_error, StepBounds&
   row.data += errors.rowwise().sum() * (r.weight / cols * (1 + row_relative));
   col.data += errors.colwise().sum().transpose() * (r.weight / rows * (1 + col_relative));
   const Factors f{r.low_rank_row, r.low_rank_col, row, col, r.low_rank_mean};
-  const double mean = f.mean_relative(0) / 2;
+  const double mean = root_relative(f.mean_relative(0));
   Vector out(low.size());
   const Vector row_factor = root_factor(r.low_rank_row.data, row.data, floor);
   const Vector col_factor = root_factor(r.low_rank_col.data, col.data, floor);

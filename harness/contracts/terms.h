@@ -27,6 +27,12 @@ inline double double_sum(double n) { return (n / 4 + 4 + std::log2(n)) * 0x1p-53
 // The same in order, one after the other.
 inline double double_chain(double n) { return (n + 4) * 0x1p-53; }
 
+// Of a root whose argument is off by a relative x either way: 1 - sqrt(1 - x) below, which is more than what is above;
+// from 1 on, nothing is left below.
+inline double root_relative(double x) {
+  return x >= 1 ? std::max(1.0, x / (1 + std::sqrt(1 + x))) : x / (1 + std::sqrt(1 - x));
+}
+
 // Largest relative error of any element, as seen from the computed value: e / (x - e).
 inline double largest_relative(const reference::Vector& value, const reference::Vector& bound, int64_t begin,
                                int64_t count) {

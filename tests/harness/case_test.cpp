@@ -401,8 +401,8 @@ TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
   EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
 }
 
-// The first gradient of a recorded training has a NaN: the weight of what was before is zero in the step that comes then,
-// which would hide what the skipped one left.
+// The first gradient of a recorded training has a NaN: the weight of what was before is zero in the step that comes
+// then, which would hide what the skipped one left.
 TEST(Case, AFirstStepThatIsSkippedLeavesStateAsItBegan) {
   TraceFile file = small_training();
   const float nan = std::numeric_limits<float>::quiet_NaN();
