@@ -95,7 +95,8 @@ class LogGrid {
   // Of l and its error.
   Position position_of(double l, double error) const {
     const double distance = (l - scale_.lo) / scale_.r * steps_, x = distance + origin_;
-    return {x, error / scale_.r * steps_ + 3 * kUnit * std::fabs(distance) + (origin_ != 0 ? kUnit * std::fabs(x) : 0)};
+    const double inherited = error / scale_.r * steps_, band = inherited + gamma(3) * (std::fabs(distance) + inherited);
+    return {x, origin_ != 0 ? band + kUnit * (std::fabs(x) + band) : band};
   }
   Position drawn(double v, double e, double u) const {
     const Position at = position(v, e);
@@ -161,9 +162,9 @@ class LinearGrid {
   Position at(int64_t, double v, double e) const { return position(v, e); }
   // v/scale H: its roundings, and v/scale may underflow
   Position position(double v, double e) const {
-    const double x = v / scale_ * levels_ + offset_;
-    return {x, e / scale_ * levels_ + gamma(encode_roundings_) * std::fabs(x - offset_) +
-                   (dither_ ? kUnit * std::fabs(x) : 0) + 0x1p-140 / scale_};
+    const double distance = v / scale_ * levels_, x = distance + offset_, inherited = e / scale_ * levels_;
+    const double band = inherited + gamma(encode_roundings_) * (std::fabs(distance) + inherited) + 0x1p-140 / scale_;
+    return {x, dither_ ? band + kUnit * (std::fabs(x) + band) : band};
   }
   Position drawn(double v, double e, double u) const {
     const Position at = position(v, e);
