@@ -42,11 +42,14 @@ BoundedWeights weights_at(const reference::DecaySchedule& schedule, const Bounde
   return {step.arithmetic.at_use(sample), rest};
 }
 
-// (1-w) old + w sample
+// (1-w) old + w sample; or a lerp, which multiplies the rounded difference of both by the lesser weight
 Bounded average(const BoundedStep& step, const BoundedWeights& w, Bounded old, Bounded sample, DType type) {
   const TypeRounding& r = step.arithmetic.values();
   const Bounded a = r.product(w.old, old), b = r.product(w.sample, sample);
-  return step.arithmetic.stored({a.value + b.value, a.error + b.error}, type);
+  double error = a.error + b.error;
+  if (!old.exactly(0) && !sample.exactly(0))
+    error += r.unit() * std::fmin(w.old.value, w.sample.value) * (old.magnitude() + sample.magnitude());
+  return step.arithmetic.stored({a.value + b.value, error}, type);
 }
 
 class Factored final : public BoundedTransform {

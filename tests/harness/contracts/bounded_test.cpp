@@ -211,6 +211,36 @@ TEST(BoundedChain, FollowsTheReferenceInEveryDialect) {
   }
 }
 
+// As torch evaluates a lerp; where one of both is far larger, every rounding is of it.
+TEST(BoundedChain, AnAverageThatIsALerpStaysWithinItsBound) {
+  std::mt19937_64 random = seeded();
+  std::uniform_real_distribution<float> between(1, 2);
+  constexpr int64_t kValues = 20000;
+  double closest = 0;
+  for (const char* decay : {"-0.5", "-0.8", "-0.9"})
+    for (int64_t t = 2; t <= 5; ++t)
+      for (const float size : {0.01f, 1.0f, 100.0f}) {
+        const std::vector<reference::NamedOption> options = {{"beta2_decay", decay}};
+        const reference::Optimizer optimizer = reference::find_dialect("torch").make(options, {kValues}, {});
+        BoundedChain chain(optimizer, {}, {});
+        reference::Tensor old({kValues}), g({kValues});
+        for (double& x : old.data) x = between(random);
+        for (double& x : g.data) x = double(size * between(random));
+        BoundedVector p(kValues, {0.5}), &v = *chain.state(reference::Slot::second_moment);
+        set_exact(v, old.data);
+        chain.step(t, p, g);
+        const double w = std::pow(double(t), std::stod(decay));
+        for (int64_t i = 0; i < kValues; ++i) {
+          const auto start = float(old.data[i]), end = float(g.data[i]) * float(g.data[i]), weight = float(w);
+          const float got = w < 0.5 ? start + weight * (end - start) : end - (end - start) * (1 - weight);
+          const Bounded bound = v[size_t(i)];
+          ASSERT_LE(std::fabs(double(got) - bound.value), bound.error) << decay << " " << t << " " << size;
+          closest = std::max(closest, std::fabs(double(got) - bound.value) / bound.error);
+        }
+      }
+  EXPECT_GE(closest, 0.7);
+}
+
 TEST(BoundedChain, ProductionsOwnRuleHasBoundsToo) {
   reference::Optimizer optimizer =
       reference::make_plumbline({.weight_decay = 0.1, .nonfinite = reference::Nonfinite::skip}, {3, 4});
