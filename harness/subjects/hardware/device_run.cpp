@@ -179,10 +179,8 @@ class DeviceRunner {
         diag::locate(d, host_.probes, run_.target.backend, index(), Backend::host, 0);
     }
     if (run_.with_other->compared == 0)
-      note(
-          fmt::format("the fingerprint of {} is of another version, with no work in common: not compared with it, "
-                      "everything else ran",
-                      run_.other));
+      note(fmt::format("the fingerprint of {} is of another version, with no work in common: nothing to compare with",
+                       run_.other));
     else if (run_.with_other->only_here + run_.with_other->only_there > 0)
       note(
           fmt::format("the fingerprint of {} is of another version: {} pieces of work in common were compared, {} only "
@@ -314,7 +312,7 @@ bool DeviceRun::good(Part part) const {
       return std::all_of(codecs.begin(), codecs.end(),
                          [](const CodecRun& c) { return c.faults.total() == 0 && c.unlike_host == 0; });
     case Part::fingerprint:
-      return (!with_host || with_host->equal()) && (!with_other || with_other->differences.empty());
+      return (!with_host || with_host->equal()) && (!with_other || with_other->equal());
     case Part::sensitivity:
       return std::all_of(sensitivity.begin(), sensitivity.end(),
                          [](const diag::SensitivityRow& r) { return r.caught == r.injected; });
@@ -324,10 +322,16 @@ bool DeviceRun::good(Part part) const {
   return false;
 }
 
+bool DeviceRun::ran() const {
+  for (int p = 0; p < kParts; ++p)
+    if (ran(Part(p))) return true;
+  return false;
+}
+
 bool DeviceRun::good() const {
   for (int p = 0; p < kParts; ++p)
     if (!good(Part(p))) return false;
-  return errors.empty();
+  return errors.empty() && ran();  // a device of which nothing was seen has shown nothing
 }
 
 DeviceRun run_device(const Target& target, const Options& options, const HostAnswers& host, const Other* other,

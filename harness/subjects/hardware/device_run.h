@@ -59,6 +59,7 @@ struct DeviceRun {
 
   bool good(Part part) const;  // true also for a part that did not run
   bool ran(Part part) const;
+  bool ran() const;  // any part
   bool good() const;
 };
 

@@ -46,7 +46,7 @@ std::string codecs_text(const DeviceRun& run) {
 }
 
 std::string comparison_text(const diag::Comparison& c, const std::string& with) {
-  if (c.compared == 0) return fmt::format("nothing to compare with {}", with);
+  if (c.compared == 0) return fmt::format("RED: nothing to compare with {}", with);
   if (c.differences.empty()) return fmt::format("equal to {}", with);
   return fmt::format("RED: {} of {} pieces differ from {}; first: {}", c.differences.size(), c.compared, with,
                      difference_text(c.differences.front()));
