@@ -61,7 +61,10 @@ Run run_reference(const Training& training, const Problem& problem, const std::v
   }
   return collect(training, shown, p, [&](int64_t t) {
     training.gradients(t, p, g);
-    for (size_t k = 0; k < p.size(); ++k) optimizers[k].step(p[k], g[k]);
+    for (size_t k = 0; k < p.size(); ++k) {
+      g[k].data *= problem.gradient_scale;
+      optimizers[k].step(p[k], g[k]);
+    }
   });
 }
 
@@ -159,7 +162,8 @@ ClosedLoop run_closed_loop(const std::string& name, std::span<const Variant> var
   for (const Variant& v : variants) {
     size_t k = 0;
     while (k < references.size() &&
-           !(references[k]->options == v.problem.options && references[k]->parameter == v.problem.parameter))
+           !(references[k]->options == v.problem.options && references[k]->parameter == v.problem.parameter &&
+             references[k]->gradient_scale == v.problem.gradient_scale))
       ++k;
     if (k == references.size()) references.push_back(&v.problem);
     reference_of.push_back(k);

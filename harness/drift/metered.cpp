@@ -99,6 +99,8 @@ class MeteredSession final : public Session {
   void step(std::span<const std::byte> gradient, Observation& out) override {
     inner_->step(gradient, out);
     load(problem_.gradient, gradient.data(), {gradient_.data.data(), size_t(gradient_.size())});
+    if (problem_.gradient_scale != 1)
+      for (double& g : gradient_.data) g = double(float(g * problem_.gradient_scale));
     record_.keep_gradient = false;
     reference_.step(parameter_, gradient_, &record_);
     if (record_.skipped) return;

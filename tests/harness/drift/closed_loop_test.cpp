@@ -46,6 +46,16 @@ TEST(ClosedLoop, CoarserStorageEndsFurtherAway) {
   EXPECT_GT(loop.curves[1].apart.back().mean, 1e-4);
 }
 
+// eps1 of the size of the squares: the update is not that of another scale.
+TEST(ClosedLoop, TheReferenceSeesGradientsTimesTheirMultiplier) {
+  const auto subject = make_subject("host");
+  Variant scaled{"fp32", stored_as(Storage::fp32)};
+  scaled.problem.options.eps1 = 1e-2;
+  scaled.problem.gradient_scale = 0.25;
+  const ClosedLoop loop = run_closed_loop("quadratic", {&scaled, 1}, *subject, 60, 1, 2);
+  EXPECT_LT(loop.curves[1].apart.back().mean, 1e-3);
+}
+
 TEST(ClosedLoop, IntervalsAreStudents) {
   const double values[] = {1.0, 2.0, 3.0};
   const Estimate e = estimate(values);
