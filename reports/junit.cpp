@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 
@@ -70,8 +71,11 @@ void append_case(std::string& out, const CaseEntry& c) {
 std::string write_junit(const Summary& s) {
   Totals all;
   for (const CaseEntry& c : s.cases) all.add(c);
+  const auto red_studies = uint64_t(
+      std::count_if(s.sections.begin(), s.sections.end(), [](const harness::Section& study) { return !study.green; }));
   all.errors += s.outcome.errors.size();
-  all.tests += s.outcome.errors.size();
+  all.failures += red_studies;
+  all.tests += s.outcome.errors.size() + s.sections.size();
 
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   auto to = std::back_inserter(out);
@@ -95,6 +99,19 @@ std::string write_junit(const Summary& s) {
                    suite.attributes(), escape_markup(timestamp));
     out += properties;
     for (; first != last; ++first) append_case(out, *first);
+    out += " </testsuite>\n";
+  }
+  if (!s.sections.empty()) {
+    fmt::format_to(to, R"( <testsuite name="studies" tests="{}" failures="{}" errors="0" skipped="0">)",
+                   s.sections.size(), red_studies);
+    out += '\n';
+    for (const harness::Section& study : s.sections) {
+      fmt::format_to(to, R"(  <testcase classname="studies" name="{}")", escape_markup(study.id));
+      if (study.green)
+        out += "/>\n";
+      else
+        fmt::format_to(to, "><failure type=\"study\" message=\"{}: red\"/></testcase>\n", escape_markup(study.title));
+    }
     out += " </testsuite>\n";
   }
   if (!s.outcome.errors.empty()) {

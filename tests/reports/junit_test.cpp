@@ -35,6 +35,19 @@ TEST(JUnit, AFailureNamesItsStageAndItsLine) {
   EXPECT_THAT(failure->text, HasSubstr("plumbline case 'adafactor shape=37x129"));
 }
 
+// It makes the run red, and whoever reads this file alone has to see it.
+TEST(JUnit, ARedStudyIsAFailure) {
+  Summary s = samples::summarize({samples::passing(1)});
+  s.sections.push_back({"coverage", "Coverage: 3 <pairs> missing", "", false, {}, {}});
+  s.sections.push_back({"properties", "Properties", "", true, {}, {}});
+  const auto root = parse_xml(write_junit(s));
+  EXPECT_EQ(root.attributes.at("tests"), "3");
+  EXPECT_EQ(root.attributes.at("failures"), "1");
+  EXPECT_EQ(root.all("testcase").size(), 3u);
+  ASSERT_EQ(root.all("failure").size(), 1u);
+  EXPECT_THAT(root.all("failure")[0]->attributes.at("message"), HasSubstr("Coverage: 3 <pairs> missing"));
+}
+
 TEST(JUnit, AnErrorOfTheRunItselfIsListed) {
   Summary s = samples::summarize({samples::passing(1)});
   s.outcome.errors = {"the trace <x> is truncated"};
