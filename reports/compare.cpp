@@ -25,12 +25,17 @@ constexpr double kSmallEffect = 0.56;
 
 using CaseKey = std::pair<std::string_view, std::string_view>;  // suite, line
 
+struct IndexedCases {
+  std::map<CaseKey, CaseEntry> all;
+  std::set<CaseKey> unsteady;  // whose repetitions left different bits
+};
+
 // Repetitions of a case: the worst verdict, the shortest times.
-std::map<CaseKey, CaseEntry> index_cases(const Pool& pool) {
-  std::map<CaseKey, CaseEntry> out;
+IndexedCases index_cases(const Pool& pool) {
+  IndexedCases out;
   for (const Summary& run : pool.runs) {
     for (const CaseEntry& c : run.cases) {
-      const auto [at, fresh] = out.try_emplace({c.suite, c.line}, c);
+      const auto [at, fresh] = out.all.try_emplace({c.suite, c.line}, c);
       if (fresh) continue;
       CaseEntry& known = at->second;
       if (harness::is_red(c.verdict) && !harness::is_red(known.verdict)) {
@@ -39,7 +44,8 @@ std::map<CaseKey, CaseEntry> index_cases(const Pool& pool) {
       }
       known.seconds = std::min(known.seconds, c.seconds);
       known.subject_seconds = std::min(known.subject_seconds, c.subject_seconds);
-      if (c.bits != known.bits) known.bits = 0;  // two answers: none to compare with
+      if (c.bits != 0 && known.bits != 0 && c.bits != known.bits) out.unsteady.insert(at->first);
+      if (known.bits == 0) known.bits = c.bits;
     }
   }
   return out;
@@ -51,11 +57,15 @@ CaseChange change_of(const CaseEntry& before, const CaseEntry& after) {
 
 bool judged(Verdict v) { return v == Verdict::pass || v == Verdict::marginal || v == Verdict::fail; }
 
-void compare_cases(const std::map<CaseKey, CaseEntry>& before, const std::map<CaseKey, CaseEntry>& after,
-                   Comparison& out) {
-  for (const auto& [key, b] : after) {
-    const auto at = before.find(key);
-    if (at == before.end()) {
+void compare_cases(const IndexedCases& before, const IndexedCases& after, Comparison& out) {
+  bool unsteady = false;  // one commit on one device gave two answers, whatever was before
+  for (const auto& [key, b] : after.all) {
+    const auto at = before.all.find(key);
+    if (after.unsteady.contains(key)) {
+      unsteady = true;
+      out.changed_bits.push_back(change_of(at == before.all.end() ? b : at->second, b));
+    }
+    if (at == before.all.end()) {
       ++out.only_after;
       out.new_red_only_after += harness::is_red(b.verdict);
       if (harness::is_red(b.verdict)) out.new_red.push_back({b.suite, b.line, b.verdict, b.verdict, b.reason});
@@ -70,11 +80,13 @@ void compare_cases(const std::map<CaseKey, CaseEntry>& before, const std::map<Ca
     if (a.bits == 0 || b.bits == 0) continue;
     out.bits_known = true;
     ++out.bits_compared;
+    if (before.unsteady.contains(key) || after.unsteady.contains(key)) continue;  // two answers: none to compare with
     if (a.bits != b.bits) out.changed_bits.push_back(change_of(a, b));
   }
-  out.only_before = before.size() - out.common;
+  out.only_before = before.all.size() - out.common;
   const bool same_commit = out.before.commit == out.after.commit && out.before.version == out.after.version;
-  out.bits_regressed = !out.changed_bits.empty() && (out.options.same_bits || same_commit);
+  const bool wanted = out.options.same_bits || same_commit;
+  out.bits_regressed = unsteady || (!out.changed_bits.empty() && wanted) || (out.options.same_bits && !out.bits_known);
 }
 
 void compare_speed(const std::map<CaseKey, CaseEntry>& before, const std::map<CaseKey, CaseEntry>& after,
@@ -248,7 +260,7 @@ Comparison compare(const Pool& before, const Pool& after, const CompareOptions& 
   const auto cases_before = index_cases(before), cases_after = index_cases(after);
   compare_cases(cases_before, cases_after, out);
   compare_headroom(before, after, out);
-  compare_speed(cases_before, cases_after, out);
+  compare_speed(cases_before.all, cases_after.all, out);
   compare_sections(before, after, out);
   const bool sections =
       std::any_of(after.runs.begin(), after.runs.end(), [](const Summary& run) { return !run.sections.empty(); });

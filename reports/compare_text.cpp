@@ -64,7 +64,7 @@ std::string comparison_text(const Comparison& c) {
     out += fmt::format("measures     {} of {} in studies' tables are slower by more than {:.0f} %\n", slower,
                        c.measures.size(), 100 * (c.options.slower - 1));
   if (!c.bits_known)
-    out += "bits         not recorded in both\n";
+    out += fmt::format("bits         not recorded in both{}\n", c.bits_regressed ? "  REGRESSED" : "");
   else
     out += fmt::format("bits         {} of {} cases changed{}\n", format_count(c.changed_bits.size()),
                        format_count(c.bits_compared), c.bits_regressed ? "  REGRESSED" : "");

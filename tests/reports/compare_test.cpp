@@ -147,7 +147,27 @@ TEST(Compare, TakesChangedBitsForARegressionWithinOneCommitOnly) {
                                                                   for (auto& c : all) c.bits = 0;
                                                                 })}));
   EXPECT_FALSE(unknown.bits_known);
+  EXPECT_FALSE(unknown.regressed());
   EXPECT_THAT(comparison_text(unknown), HasSubstr("not recorded in both"));
+  CompareOptions strict;  // which nothing can vouch for then
+  strict.same_bits = true;
+  EXPECT_TRUE(compare(pool("a", {run({.bits = 0})}),
+                      pool("b", {run({},
+                                     [](auto& all) {
+                                       for (auto& c : all) c.bits = 0;
+                                     })}),
+                      strict)
+                  .regressed());
+}
+
+TEST(Compare, TakesTwoAnswersOfOneCommitForARegression) {
+  const auto against = [](uint64_t bits) {
+    return compare(pool("a", {run({})}),
+                   pool("b", {run({.bits = 1000, .commit = "bbb"}), run({.bits = bits, .commit = "bbb", .seed = 2})}));
+  };
+  EXPECT_FALSE(against(1000).regressed());
+  EXPECT_TRUE(against(1001).regressed());
+  EXPECT_EQ(against(1001).changed_bits.size(), 400u);
 }
 
 TEST(Compare, FindsSlowerRowsInTablesOfStudiesAndStudiesThatTurnedRed) {
