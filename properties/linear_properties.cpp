@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <random>
 
+#include "harness/error.h"
 #include "harness/linear/data.h"
+#include "harness/registry.h"
+#include "harness/subject.h"
 
 namespace plumbline::properties {
 namespace {
@@ -266,7 +270,53 @@ std::string small_batch(const LinearSubject& subject, uint64_t seed) {
              : fmt::format("token {} of 16 has other bits than alone", t);
 }
 
+// A part of `plumbline verify`: every property on problems from the suite's seed on.
+harness::Section study(const harness::SuiteRequest& request, const harness::Subject& subject) {
+  using harness::SuiteSize;
+  const LinearSubject* layer = subject.linear();
+  if (layer == nullptr) return describe_linear_properties({});
+  const uint64_t tries = request.subject == "emulator"      ? 1
+                         : request.size == SuiteSize::quick ? 5
+                         : request.size == SuiteSize::full  ? 50
+                                                            : 500;
+  return describe_linear_properties(check_linear_properties(*layer, request.seed, tries));
+}
+
+const harness::RegisterSuiteStudy kStudy({"w8a8_properties", "w8a8", study});
+
 }  // namespace
+
+std::vector<LinearPropertyResult> check_linear_properties(const LinearSubject& subject, uint64_t seed, uint64_t tries) {
+  std::vector<LinearPropertyResult> results;
+  for (const LinearProperty& property : linear_properties()) {
+    LinearPropertyResult& r = results.emplace_back(LinearPropertyResult{&property, 0, {}});
+    for (; r.held < tries && r.violation.empty(); r.held += r.violation.empty()) {
+      try {
+        r.violation = property.violation(subject, seed + r.held);
+      } catch (const harness::InputError&) {
+        throw;
+      } catch (const std::exception& e) {  // as a case: an error is red
+        r.violation = e.what();
+      }
+    }
+  }
+  return results;
+}
+
+harness::Section describe_linear_properties(const std::vector<LinearPropertyResult>& results) {
+  harness::Section section;
+  section.id = "w8a8-properties";
+  section.title = "Properties of the W8A8 linear layer";
+  section.text = results.empty() ? "The subject has no such layer." : "Each holds whatever the data.";
+  harness::Table table{"Outcome of every property", {"property", "catches", "held for", "what was violated"}, {}};
+  for (const LinearPropertyResult& r : results) {
+    section.green = section.green && r.violation.empty();
+    table.rows.push_back(
+        {std::string(r.property->name), std::string(r.property->catches), int64_t(r.held), r.violation});
+  }
+  if (!results.empty()) section.tables.push_back(std::move(table));
+  return section;
+}
 
 const std::vector<LinearProperty>& linear_properties() {
   static const std::vector<LinearProperty> all = {

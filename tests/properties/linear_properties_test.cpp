@@ -35,6 +35,17 @@ TEST(LinearProperties, HoldForTheKernels) {
     EXPECT_EQ(property.violation(*emulator->linear(), seed), "") << property.name << ", seed " << seed;
 }
 
+TEST(LinearProperties, AViolationTurnsTheSectionOfVerifyRed) {
+  const auto host = harness::make_subject("host");
+  const auto sound = check_linear_properties(*host->linear(), fresh_seed(), 2);
+  EXPECT_EQ(sound.size(), linear_properties().size());
+  EXPECT_TRUE(describe_linear_properties(sound).green);
+  for (const LinearPropertyResult& r : sound) EXPECT_EQ(r.held, 2u) << r.property->name;
+  const auto mutants = harness::linear_mutants("host");
+  EXPECT_FALSE(
+      describe_linear_properties(check_linear_properties(*mutants[0].subject->linear(), fresh_seed(), 10)).green);
+}
+
 // Which property is there to notice which mutant.
 const std::map<std::string, std::string> kKiller = {
     {"round_half_up", "ties_to_even"},         {"scale_per_tensor", "outlier_channel"},
