@@ -10,13 +10,14 @@
 namespace plumbline::PLUMBLINE_TARGET {
 
 inline constexpr int kFullThreads = 256, kFullEach = core::kFlatTile / kFullThreads;
-inline constexpr int kFullBlocksPerMultiprocessor = 4;
+inline constexpr int kFullBlocksPerMultiprocessor = 3;
 
 // Where this thread's elements of a tile are.
 struct TilePlace {
   int64_t slice, index, at;  // index within the slice, at within the tensor
   int count;                 // elements, at most kFullEach; may be negative
   bool whole;                // kFullEach of them at an aligned address, or none
+  TilePlace() = default;
   PLUMBLINE_DEVICE TilePlace(const TensorPlan& plan, int64_t tile) {
     slice = plan.slices == 1 ? 0 : tile / plan.flat_tiles;
     index = (tile - slice * plan.flat_tiles) * core::kFlatTile + thread_index() * kFullEach;
@@ -50,29 +51,36 @@ struct FullPass {
 struct FullMoment {
   float g[kFullEach], v[kFullEach], u[kFullEach];
 };
-// u from g and the old second moment in v, which becomes the new one.
-PLUMBLINE_DEVICE void form_update(const core::Weights<float>& weights, FullMoment& moment) {
+PLUMBLINE_DEVICE bool are_quick_gradients(const float (&g)[kFullEach]) {
   bool quick = true;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) quick = quick && is_quick_gradient(g[e]);
+  return quick;
+}
+// u from g and the old second moment in v, which becomes the new one.
+PLUMBLINE_DEVICE MomentSpan form_update(const core::Weights<float>& weights, bool quick_gradients, FullMoment& moment) {
+  MomentSpan span;
   PLUMBLINE_UNROLL
   for (int e = 0; e < kFullEach; ++e) {
     moment.v[e] =
         core::perturbed(core::PerturbedStage::second_moment, core::full_average(moment.v[e], moment.g[e], weights));
-    quick = quick && is_quick_gradient(moment.g[e]) && is_quick_moment(moment.v[e]);
+    span.include(moment.v[e]);
   }
-  if (quick) {
+  if (quick_gradients && span.is_quick()) {
     PLUMBLINE_UNROLL
     for (int e = 0; e < kFullEach; ++e) moment.u[e] = quick_update(moment.g[e], moment.v[e]);
   } else {
     PLUMBLINE_UNROLL
     for (int e = 0; e < kFullEach; ++e) moment.u[e] = core::full_update(moment.g[e], moment.v[e]);
   }
+  return span;
 }
 template <class G>
 PLUMBLINE_DEVICE FullMoment full_moment(const FullPass& pass, const TilePlace& place, uint32_t& found) {
   FullMoment moment;
   found += pass.reader.read(static_cast<const G*>(pass.task.gradient) + place.at, place.count, place.whole, moment.g);
   old_values(pass.slot, pass.task.state, {place.slice, place.index, place.count, place.whole}, pass.writes, moment.v);
-  form_update(pass.weights, moment);
+  form_update(pass.weights, are_quick_gradients(moment.g), moment);
   return moment;
 }
 
@@ -100,22 +108,35 @@ PLUMBLINE_DEVICE void clip_updates(float inverse_clip, float (&u)[kFullEach]) {
   for (int e = 0; e < kFullEach; ++e) u[e] = core::clipped_full_update(u[e], inverse_clip);
 }
 
-// T over a thread's elements of their squares, the first `count` of them.
+// T over a thread's elements of their squares, the first `count` of them. Squares are exact, so the fused sum of two is
+// the sum of the two.
 PLUMBLINE_DEVICE double square_tree(const float (&x)[kFullEach], int count) {
-  double s[kFullEach];
+  float y[kFullEach];
   PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) s[e] = e < count ? core::norm_square(x[e]) : 0.0;
+  for (int e = 0; e < kFullEach; ++e) y[e] = x[e];
+  if (count < kFullEach) {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kFullEach; ++e)
+      if (e >= count) y[e] = 0.0f;
+  }
+  double s[kFullEach / 2];
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; e += 2) s[e / 2] = core::fma(double(y[e]), double(y[e]), core::norm_square(y[e + 1]));
   return thread_tree(s);
 }
 
 template <class P>
-PLUMBLINE_DEVICE double parameter_squares(const Task& task, const TilePlace& place) {
-  const auto p = unpack<P, kFullEach>(
-      load_elements<P, kFullEach>(static_cast<const P*>(task.parameter) + place.at, place.count, place.whole));
+PLUMBLINE_DEVICE double parameter_squares(const Vec<P, kFullEach>& p, int count) {
   float x[kFullEach];
   PLUMBLINE_UNROLL
   for (int e = 0; e < kFullEach; ++e) x[e] = core::widen(p.x[e]);
-  return square_tree(x, place.count);
+  return square_tree(x, count);
+}
+template <class P>
+PLUMBLINE_DEVICE double parameter_squares(const Task& task, const TilePlace& place) {
+  const auto p = unpack<P, kFullEach>(
+      load_elements<P, kFullEach>(static_cast<const P*>(task.parameter) + place.at, place.count, place.whole));
+  return parameter_squares(p, place.count);
 }
 PLUMBLINE_DEVICE double parameter_squares_of_any_type(const Task& task, const TilePlace& place) {
   switch (task.plan.parameter) {

@@ -1,6 +1,6 @@
 // The full path where a block of the codec is a tile and nothing but g goes into u: al8 or log_u8 to nearest, no
-// momentum. The 256 values of a block's codes are decoded once, into a table; codes come from the chip's logarithm
-// where that decides them; the next tile is on its way while one is in work.
+// momentum, and tiles that are full. The 256 values of a block's codes are decoded once, into a table; codes come from
+// the chip's logarithm where that decides them; the next tile is on its way while one is in work.
 #pragma once
 #include "cuda/kernels/full.cuh"
 
@@ -9,7 +9,7 @@ namespace plumbline::PLUMBLINE_TARGET {
 static_assert(kFullThreads == 256);  // a thread per code
 inline constexpr int kFullWarps = kFullThreads / kWarp;
 
-PLUMBLINE_DEVICE bool is_lean(const TensorPlan& plan) {
+PLUMBLINE_HD bool is_lean(const TensorPlan& plan) {
   using core::Mutant;
   for (const Mutant general : {Mutant::code_truncated, Mutant::stale_scale, Mutant::neighbour_scale,
                                Mutant::short_block_kept, Mutant::range_barrier_lost, Mutant::range_of_one_warp})
@@ -17,6 +17,18 @@ PLUMBLINE_DEVICE bool is_lean(const TensorPlan& plan) {
   const SlotPlan& slot = plan.slot[int(SlotKind::second_moment)];
   return !plan.hyper.momentum && (slot.storage == Storage::al8 || slot.storage == Storage::log_u8) &&
          slot.rounding == Rounding::nearest && slot.block == core::kFlatTile;
+}
+
+// The first so many tiles of a tensor are full, in an order without gaps: its elements in theirs.
+PLUMBLINE_DEVICE int64_t lean_tiles(const TensorPlan& plan) {
+  if (!is_lean(plan)) return 0;
+  if (plan.slices == 1) return plan.slice / core::kFlatTile;
+  return plan.slice % core::kFlatTile == 0 ? plan.slices * plan.flat_tiles : 0;
+}
+// Of the tiles that a block takes, the first from number `tiles` on.
+PLUMBLINE_DEVICE int64_t tile_behind(const Task& task, int64_t tiles) {
+  if (tiles <= task.block) return task.block;
+  return task.block + core::ceil_div(tiles - task.block, int64_t(task.blocks)) * task.blocks;
 }
 
 struct LeanShared {  // of two tiles, by parity
@@ -29,50 +41,77 @@ struct LeanShared {  // of two tiles, by parity
 // What a thread reads of a tile.
 template <class G, class P>
 struct LeanTile {
-  TilePlace place;
   Packed<G, kFullEach> g;
   Packed<P, kFullEach> p;  // where it is wanted
   Packed<uint8_t, kFullEach> codes;
-  core::BlockScale scale;
+  float scale;  // a lane's word of it
 };
+// A lane's word of a block's scale: one address for all would make it a value that nobody can wait for later.
+PLUMBLINE_DEVICE float load_scale_word(const float* scale) { return scale[thread_index() & 1]; }
+PLUMBLINE_DEVICE core::BlockScale scale_of_words(float word) { return {shuffle(word, 0), shuffle(word, 1)}; }
+// Where it is: of this thread in the first tile; tiles follow each other, and so do their blocks' scales.
 template <class G, class P>
-PLUMBLINE_DEVICE LeanTile<G, P> fetch_tile(const FullPass& pass, int64_t tile, bool parameter) {
-  const Task& task = pass.task;
-  LeanTile<G, P> out = {TilePlace(task.plan, tile), {}, {}, {}, {}};
-  const TilePlace& place = out.place;
-  out.g = load_elements<G, kFullEach>(static_cast<const G*>(task.gradient) + place.at, place.count, place.whole);
-  if (parameter)
-    out.p = load_elements<P, kFullEach>(static_cast<const P*>(task.parameter) + place.at, place.count, place.whole);
-  out.codes = load_elements<uint8_t, kFullEach>(core::at<const uint8_t>(task.state, pass.slot.values) + place.at,
-                                                place.count, place.whole);
-  // one block a tile, and the blocks of a slice are its tiles
-  const float* const scale = core::at<const float>(task.state, pass.slot.scales) + 2 * tile;
-  out.scale = {scale[0], scale[1]};
-  return out;
+struct LeanSource {
+  const G* gradient;
+  P* parameter;
+  uint8_t* codes;
+  float* scales;
+  PLUMBLINE_DEVICE explicit LeanSource(const FullPass& pass)
+      : gradient(static_cast<const G*>(pass.task.gradient) + thread_index() * kFullEach),
+        parameter(static_cast<P*>(pass.task.parameter) + thread_index() * kFullEach),
+        codes(core::at<uint8_t>(pass.task.state, pass.slot.values) + thread_index() * kFullEach),
+        scales(core::at<float>(pass.task.state, pass.slot.scales)) {}
+  PLUMBLINE_DEVICE LeanTile<G, P> fetch(int64_t tile, bool wants_parameter) const {
+    const int64_t at = tile * core::kFlatTile;
+    LeanTile<G, P> out = {};
+    out.g = load_elements<G, kFullEach>(gradient + at, kFullEach, true);
+    if (wants_parameter) out.p = load_elements<P, kFullEach>(parameter + at, kFullEach, true);
+    out.codes = load_elements<uint8_t, kFullEach>(codes + at, kFullEach, true);
+    out.scale = load_scale_word(scales + 2 * tile);
+    return out;
+  }
+};
+
+// The value of a code of al8 or log_u8 in a block of this scale.
+PLUMBLINE_DEVICE float table_entry(Storage storage, int code, core::BlockScale scale) {
+  const core::BlockDecoder decoder = storage == Storage::log_u8 ? core::block_decoder(Storage::log_u8, scale)
+                                                                : core::block_decoder(Storage::al8, scale);
+  return core::decode_log(float(code), decoder);
 }
 
-// The value of this thread's code in the tile's block.
-PLUMBLINE_DEVICE float table_entry(const FullPass& pass, core::BlockScale scale) {
-  const core::BlockDecoder decoder = core::block_decoder(pass.slot.storage, scale);
-  return core::decode(pass.slot.storage, uint32_t(thread_index()), decoder);
+// The gradient of a tile as the statistics see it; whether quick_update takes all of it.
+template <class G>
+PLUMBLINE_DEVICE bool lean_gradient(const GradientReader& reader, const Packed<G, kFullEach>& raw,
+                                    float (&g)[kFullEach], uint32_t& found) {
+  const auto x = unpack<G, kFullEach>(raw);
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) g[e] = core::widen(x.x[e]) * reader.multiplier;
+  const bool quick = are_quick_gradients(g);
+  if (!quick) found += zero_nonfinite(g, reader.zero);
+  return quick;
+}
+// Values of codes.
+PLUMBLINE_DEVICE void look_up(const float* table, const Packed<uint8_t, kFullEach>& codes, float (&v)[kFullEach]) {
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) v[e] = table[(codes.word[e / 4] >> (8 * (e % 4))) & 0xffu];
+}
+// What the first `count` of a thread's V add to the range of their block.
+PLUMBLINE_DEVICE core::BlockRange lean_range(const MomentSpan& span, const float (&v)[kFullEach], int count) {
+  if (count >= kFullEach && span.is_quick()) return {span.low - 1u, span.high};
+  core::BlockRange range;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e)
+    if (e < count) core::include(range, v[e]);
+  return range;
 }
 
 // g, V of this step and u from the table of old values.
 template <class G, class P>
-PLUMBLINE_DEVICE FullMoment lean_moment(const FullPass& pass, const LeanTile<G, P>& tile, const float* table,
-                                        uint32_t& found) {
-  const auto g = unpack<G, kFullEach>(tile.g);
-  FullMoment moment;
-  bool finite = true;
-  PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) {
-    moment.g[e] = core::widen(g.x[e]) * pass.reader.multiplier;
-    finite = finite && !core::is_nonfinite(moment.g[e]);
-    moment.v[e] = table[(tile.codes.word[e / 4] >> (8 * (e % 4))) & 0xffu];
-  }
-  if (!finite) found += zero_nonfinite(moment.g, pass.reader.zero);
-  form_update(pass.weights, moment);
-  return moment;
+PLUMBLINE_DEVICE MomentSpan lean_moment(const FullPass& pass, const LeanTile<G, P>& tile, const float* table,
+                                        FullMoment& moment, uint32_t& found) {
+  const bool quick = lean_gradient(pass.reader, tile.g, moment.g, found);
+  look_up(table, tile.codes, moment.v);
+  return form_update(pass.weights, quick, moment);
 }
 
 // Sums of a tile that its warps left in shared memory, a barrier later.
@@ -88,10 +127,12 @@ template <class G, class P>
 PLUMBLINE_DEVICE void lean_sweep(const FullPass& pass, bool reads_parameter, uint32_t& found, LeanShared& shared) {
   const Task& task = pass.task;
   const TensorPlan& plan = task.plan;
+  const Storage storage = pass.slot.storage;
+  const LeanSource<G, P> source(pass);
   const int t = thread_index(), lane = t % kWarp, warp = t / kWarp;
   double* const update_sums = scratch_at<double>(task, plan.update_sums);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
-  const int64_t tiles = plan.slices * plan.flat_tiles, step = task.blocks;
+  const int64_t tiles = lean_tiles(plan), step = task.blocks;
   int parity = 0;
   int64_t before = -1;
   const auto write_sums = [&] {
@@ -100,22 +141,19 @@ PLUMBLINE_DEVICE void lean_sweep(const FullPass& pass, bool reads_parameter, uin
     if (t == kWarp && reads_parameter) write_tile_sum(shared.parameter[parity ^ 1], parameter_sums + before);
   };
   if (task.block >= tiles) return;
-  LeanTile<G, P> next = fetch_tile<G, P>(pass, task.block, reads_parameter);
+  LeanTile<G, P> next = source.fetch(task.block, reads_parameter);
   for (int64_t tile = task.block; tile < tiles; tile += step) {
     const LeanTile<G, P> now = next;
-    shared.table[parity][t] = table_entry(pass, now.scale);
+    shared.table[parity][t] = table_entry(storage, t, scale_of_words(now.scale));
     block_barrier();  // the only one a tile: the next one has the other half
     write_sums();
-    if (tile + step < tiles) next = fetch_tile<G, P>(pass, tile + step, reads_parameter);
-    const FullMoment moment = lean_moment(pass, now, shared.table[parity], found);
-    const double update = warp_tree(square_tree(moment.u, now.place.count));
+    if (tile + step < tiles) next = source.fetch(tile + step, reads_parameter);
+    FullMoment moment;
+    lean_moment(pass, now, shared.table[parity], moment, found);
+    const double update = warp_tree(square_tree(moment.u, kFullEach));
     if (lane == 0) shared.update[parity][warp] = update;
     if (reads_parameter) {
-      const auto p = unpack<P, kFullEach>(now.p);
-      float x[kFullEach];
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kFullEach; ++e) x[e] = core::widen(p.x[e]);
-      const double parameter = warp_tree(square_tree(x, now.place.count));
+      const double parameter = warp_tree(parameter_squares(unpack<P, kFullEach>(now.p), kFullEach));
       if (lane == 0) shared.parameter[parity][warp] = parameter;
     }
     before = tile;
@@ -138,49 +176,34 @@ PLUMBLINE_DEVICE void lean_sweep_of_any_type(const FullPass& pass, bool reads_pa
   }
 }
 
-PLUMBLINE_DEVICE Packed<uint8_t, kFullEach> lean_codes(Storage storage, const float (&v)[kFullEach],
-                                                       core::BlockScale scale) {
-  const QuickEncoder encoder = quick_encoder(storage, scale);
-  Packed<uint8_t, kFullEach> codes = {};
-  PLUMBLINE_UNROLL
-  for (int e = 0; e < kFullEach; ++e) {
-    uint32_t code;
-    if (!quick_code(v[e], encoder, code)) code = exact_code(storage, v[e], scale);
-    codes.word[e / 4] |= code << (8 * (e % 4));
-  }
-  return codes;
-}
-
 // Pass 2.
 template <class G, class P>
 PLUMBLINE_DEVICE void lean_apply(const FullPass& pass, const core::StepScalars& scalars, LeanShared& shared) {
   const Task& task = pass.task;
   const TensorPlan& plan = task.plan;
-  const SlotPlan& slot = pass.slot;
+  const Storage storage = pass.slot.storage;
+  const LeanSource<G, P> source(pass);
   const int t = thread_index(), lane = t % kWarp, warp = t / kWarp;
   const float step_size = scalars.full_step, keep = scalars.keep;
   const bool random = plan.parameter_rounding == Rounding::stochastic, carried = plan.hyper.carried;
   const uint32_t parameter_writes = uint32_t(scalars.step - 1);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
-  const int64_t tiles = plan.slices * plan.flat_tiles, step = task.blocks;
+  const int64_t tiles = lean_tiles(plan), step = task.blocks;
   uint32_t ignored = 0;
   int parity = 0;
   int64_t before = -1;
   if (task.block >= tiles) return;
-  LeanTile<G, P> next = fetch_tile<G, P>(pass, task.block, true);
+  LeanTile<G, P> next = source.fetch(task.block, true);
   for (int64_t tile = task.block; tile < tiles; tile += step) {
     const LeanTile<G, P> now = next;
-    const TilePlace& place = now.place;
-    shared.table[parity][t] = table_entry(pass, now.scale);
+    shared.table[parity][t] = table_entry(storage, t, scale_of_words(now.scale));
     block_barrier();
     if (t == 0 && carried && before >= 0) write_tile_sum(shared.parameter[parity ^ 1], parameter_sums + before);
-    if (tile + step < tiles) next = fetch_tile<G, P>(pass, tile + step, true);
-    FullMoment moment = lean_moment(pass, now, shared.table[parity], ignored);
+    if (tile + step < tiles) next = source.fetch(tile + step, true);
+    FullMoment moment;
+    const MomentSpan span = lean_moment(pass, now, shared.table[parity], moment, ignored);
 
-    core::BlockRange range;
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < kFullEach; ++e)
-      if (e < place.count) core::include(range, moment.v[e]);
+    core::BlockRange range = lean_range(span, moment.v, kFullEach);
     const uint32_t low = warp_min(range.low), high = warp_max(range.high);
     if (lane == 0) {
       shared.low[parity][warp] = low;
@@ -191,39 +214,37 @@ PLUMBLINE_DEVICE void lean_apply(const FullPass& pass, const core::StepScalars& 
       range = {};
       PLUMBLINE_UNROLL
       for (int w = 0; w < kFullWarps; ++w) range = core::merge(range, {shared.low[parity][w], shared.high[parity][w]});
-      const core::BlockScale scale = core::block_scale(slot.storage, range);
+      const core::BlockScale scale = core::block_scale(storage, range);
       if (lane == 0) {
         shared.scale[parity] = scale;
-        float* const stored = core::at<float>(task.state, slot.scales) + 2 * tile;
-        stored[0] = scale.lo;
-        stored[1] = scale.r;
+        source.scales[2 * tile] = scale.lo;
+        source.scales[2 * tile + 1] = scale.r;
       }
     }
 
+    const int64_t at = tile * core::kFlatTile;
     auto p = unpack<P, kFullEach>(now.p);
     float y[kFullEach];
     PLUMBLINE_UNROLL
     for (int e = 0; e < kFullEach; ++e)
       y[e] = core::perturbed(core::PerturbedStage::parameter,
                              core::apply_full(core::widen(p.x[e]), moment.u[e], step_size, keep));
+    TilePlace place = {};
+    if (random) place = TilePlace(plan, tile);
     round_parameters(plan, parameter_writes, random, place.slice, 0, place.index, y, p);
-    store_elements<P, kFullEach>(static_cast<P*>(task.parameter) + place.at, p, place.count, place.whole);
+    store_elements<P, kFullEach>(source.parameter + at, p, kFullEach, true);
     if (carried) {
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kFullEach; ++e) y[e] = core::widen(p.x[e]);
-      const double sum = warp_tree(square_tree(y, place.count));
+      const double sum = warp_tree(parameter_squares(p, kFullEach));
       if (lane == 0) shared.parameter[parity][warp] = sum;
     }
 
     if (!core::is_mutant(core::Mutant::lean_barrier_lost)) block_barrier();
-    const auto codes = lean_codes(slot.storage, moment.v, shared.scale[parity]);
-    store_elements<uint8_t, kFullEach>(core::at<uint8_t>(task.state, slot.values) + place.at,
-                                       unpack<uint8_t, kFullEach>(codes), place.count, place.whole);
+    const auto codes = nearest_codes(storage, moment.v, span.is_quick(), shared.scale[parity]);
+    store_elements<uint8_t, kFullEach>(source.codes + at, unpack<uint8_t, kFullEach>(codes), kFullEach, true);
     if (plan.second_moment >= 0) {
-      float* const record = scratch_at<float>(task, plan.second_moment) + place.at;
+      float* const record = scratch_at<float>(task, plan.second_moment) + at + t * kFullEach;
       PLUMBLINE_UNROLL
-      for (int e = 0; e < kFullEach; ++e)
-        if (e < place.count) record[e] = core::canonical(moment.v[e]);
+      for (int e = 0; e < kFullEach; ++e) record[e] = core::canonical(moment.v[e]);
     }
     before = tile;
     parity ^= 1;

@@ -48,9 +48,9 @@ sweep_full(const Launch launch) {
   double* const update_sums = scratch_at<double>(task, plan.update_sums);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
   uint32_t found = 0;
-  const bool lean = is_lean(plan);
-  if (lean) lean_sweep_of_any_type<G>(pass, reads_parameter, found, shared.lean);
-  for (int64_t tile = task.block; !lean && writes && tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
+  const int64_t lean = lean_tiles(plan);
+  if (lean > 0) lean_sweep_of_any_type<G>(pass, reads_parameter, found, shared.lean);
+  for (int64_t tile = tile_behind(task, lean); writes && tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
     const TilePlace place(plan, tile);
     FullMoment moment = full_moment<G>(pass, place, found);
     if (momentum) {
@@ -103,9 +103,9 @@ apply_full(const Launch launch) {
   const uint32_t parameter_writes = uint32_t(scalars.step - 1);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);
   uint32_t ignored = 0;
-  const bool lean = is_lean(plan);
-  if (lean) lean_apply<G, P>(pass, scalars, shared.lean);
-  for (int64_t tile = task.block; !lean && tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
+  const int64_t lean = lean_tiles(plan);
+  if (lean > 0) lean_apply<G, P>(pass, scalars, shared.lean);
+  for (int64_t tile = tile_behind(task, lean); tile < plan.slices * plan.flat_tiles; tile += task.blocks) {
     const TilePlace place(plan, tile);
     FullMoment moment = full_moment<G>(pass, place, ignored);
     if (h.momentum) {
