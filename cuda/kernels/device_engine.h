@@ -143,7 +143,7 @@ class DeviceEngine final : public Engine {
     for (const Wave& wave : plan_.waves) {
       const std::span<const int> tensors(plan_.order.data() + wave.first, size_t(wave.last - wave.first));
       for (KernelLaunch& launch : step_launches({plan_.tensors, tensors, runtime_.limits()}))
-        place(launch, tensors.size() == 1);
+        place(launch, launch.items.size() == 1);
     }
     return all;
   }

@@ -626,6 +626,25 @@ TEST(EmulatorEngine, TakesTensorsByTickets) {
   }
 }
 
+// Tensors of the full path that a block steps whole where the device has room for it, of every number of tiles, beside
+// larger ones. Some are alone in their launch.
+TEST(EmulatorEngine, TakesSmallTensorsWhole) {
+  const Shape shapes[] = {{4096}, {2, 3, 100}, {2048}, {12288}, {300}, {12289}, {3, 1, 2048}, {8193}, {2, 64, 65}};
+  constexpr Storage kTileStorages[] = {Storage::al8, Storage::log_u8, Storage::fp32};
+  for (uint64_t schedule = 0; schedule < 12; ++schedule) {
+    GroupOptions options = with(kTileStorages[schedule % 3], 2048);
+    options.factored = false;
+    options.nonfinite = kPolicies[schedule / 2 % 3];
+    options.parameter_norm = schedule % 4 < 2 ? ParameterNorm::fresh : ParameterNorm::carried;
+    options.parameter_rounding = schedule % 4 == 2 ? Rounding::stochastic : Rounding::nearest;
+    if (schedule % 5 == 4) options.limiter_margin = 0.01;
+    std::vector<TensorSpec> specs;
+    for (int i = 0; i < 9; ++i)
+      specs.push_back({"t" + std::to_string(i), shapes[i], kTypes[schedule / 4 % 3], kTypes[schedule / 2 % 3], 0});
+    EXPECT_EQ(compare_many(specs, options, schedule, 3), "") << "schedule " << schedule;
+  }
+}
+
 // Rows of every form of the sweep, on a device that has them and, with an odd seed, on one that takes the wide ones in
 // waves; rows of several panels, and more of them than one sum of a norm covers.
 TEST(EmulatorEngine, TakesWideTensorsByTickets) {
