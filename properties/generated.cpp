@@ -191,7 +191,7 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
     p.data.parameter_exponent = -75;
     return p;
   }
-  const bool extended = index % 2 == 1;
+  const bool extended = d.one_in(2);  // not every other one: a shard takes every n-th
   if (extended) extend(p, d, largest);
   if (extended || !d.one_in(3)) {
     auto feature =
