@@ -19,6 +19,7 @@ const RegisterProperty kDecayAlone(
            p.data.regime = harness::Regime::gaussian;
          p.options.weight_decay = 5;
          p.parameter_rounding = harness::Rounding::nearest;
+         keep_zero(p);
          p.options.lr = 1e-2;
        });
        Inputs inputs = inputs_of(problem);

@@ -20,6 +20,7 @@ const RegisterProperty kEps1(
          p.options.weight_decay = 0;
          p.data.regime = harness::Regime::gaussian;
          p.steps = 3;
+         keep_zero(p);
        });
        const auto kind = *rc::gen::element(0, 1, 2, 3);
        const auto huge = *anywhere(20, 50);

@@ -53,6 +53,10 @@ void plain_chain(Problem& problem) {
   o.projection_rank = 0;
 }
 
+void keep_zero(Problem& problem) {
+  if (problem.momentum_rounding == harness::Rounding::dither) problem.momentum_rounding = harness::Rounding::nearest;
+}
+
 void round_to_nearest(Problem& problem) {
   problem.rounding = problem.momentum_rounding = problem.parameter_rounding = harness::Rounding::nearest;
   problem.gradient_scale = 1;

@@ -27,6 +27,8 @@ rc::Gen<T> anywhere(T low, T high) {
 
 // Without momentum, confidence, limiter and projection.
 void plain_chain(harness::Problem& problem);
+// Zeros of momentum stay zeros: dithered, they read back as up to half a code.
+void keep_zero(harness::Problem& problem);
 // No random number in what is stored, and gradients as they are.
 void round_to_nearest(harness::Problem& problem);
 
