@@ -213,7 +213,7 @@ Bundle read_bundle(const fs::path& folder) {
   return bundle;
 }
 
-std::string compare_replay(const Bundle& bundle, const CaseResult& replay) {
+ReplayComparison compare_replay(const Bundle& bundle, const CaseResult& replay) {
   std::string out =
       fmt::format("bundle     step {}, recorded on {}, commit {}\n", bundle.step, bundle.machine, bundle.commit);
   const auto now = [&](const std::string& name) -> const EvidenceArray* {
@@ -234,7 +234,8 @@ std::string compare_replay(const Bundle& bundle, const CaseResult& replay) {
                        array ? "differ from the bundle's" : "are missing");
   }
   const bool red = is_red(replay.verdict);
-  if (replay.bits == bundle.bits)
+  const bool reproduced = replay.bits == bundle.bits;
+  if (reproduced)
     out += fmt::format("{}: every bit of every step as recorded\n", red ? "reproduced" : "not red here, though");
   else if (!inputs_equal)
     out += fmt::format("{}: the step read other bits than recorded (an earlier step, or the data, differs)\n",
@@ -242,7 +243,7 @@ std::string compare_replay(const Bundle& bundle, const CaseResult& replay) {
   else
     out += fmt::format("{}: from the same bits the step left others than recorded\n",
                        red ? "red again" : "not reproduced");
-  return out;
+  return {std::move(out), reproduced};
 }
 
 }  // namespace plumbline::harness

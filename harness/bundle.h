@@ -33,6 +33,10 @@ Bundle read_bundle(const std::filesystem::path& folder);
 
 // What a replay of the bundle's line gave, beside what the bundle holds: array by array, bit by bit. The replay keeps
 // evidence of the bundle's step.
-std::string compare_replay(const Bundle& bundle, const CaseResult& replay);
+struct ReplayComparison {
+  std::string text;
+  bool reproduced = false;  // every bit of every step
+};
+ReplayComparison compare_replay(const Bundle& bundle, const CaseResult& replay);
 
 }  // namespace plumbline::harness

@@ -1,4 +1,5 @@
-// plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous; 2: usage or input error.
+// plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous, or a bundle was not
+// reproduced; 2: usage or input error.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -168,7 +169,9 @@ int program(int argc, char** argv) {
   one->add_option("--subject", common.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
   one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'");
   std::string bundle_folder;
-  one->add_option("--bundle", bundle_folder, "run the case of a bundle, and compare bit by bit with what it holds");
+  one->add_option("--bundle", bundle_folder,
+                  "run the case of a bundle, and compare bit by bit with what it holds; ends with 1 when that is not "
+                  "reproduced");
 
   std::vector<std::string> traces;
   CLI::App* judge =
@@ -239,8 +242,13 @@ int program(int argc, char** argv) {
     if (bundle) options.evidence_step = bundle->step;
     const CaseResult result = run_case(problem, *subject, options);
     fmt::print("{}", describe_case(result));
-    if (bundle) fmt::print("{}", compare_replay(*bundle, result));
-    return is_red(result.verdict) ? kRed : 0;
+    bool good = !is_red(result.verdict);
+    if (bundle) {
+      const ReplayComparison replay = compare_replay(*bundle, result);
+      fmt::print("{}", replay.text);
+      good = good && replay.reproduced;
+    }
+    return good ? 0 : kRed;
   }
 
   const double seconds = parse_budget(budget);

@@ -194,16 +194,19 @@ TEST_F(BundleTest, ReplaysToTheSameBitsOrSaysWhatDiffers) {
   CaseOptions options{"case", false, nullptr};
   options.evidence_step = bundle.step;
   const FaultySubject subject = flipping();
-  const std::string same = compare_replay(bundle, run_case(parse_problem(bundle.line), subject, options));
-  EXPECT_THAT(same, HasSubstr("reproduced: every bit of every step as recorded"));
-  const std::string mended =
+  const ReplayComparison same = compare_replay(bundle, run_case(parse_problem(bundle.line), subject, options));
+  EXPECT_TRUE(same.reproduced);
+  EXPECT_THAT(same.text, HasSubstr("reproduced: every bit of every step as recorded"));
+  const ReplayComparison mended =
       compare_replay(bundle, run_case(parse_problem(bundle.line), *make_subject("host"), options));
-  EXPECT_THAT(mended, HasSubstr("not reproduced: from the same bits the step left others than recorded"));
-  EXPECT_THAT(mended, HasSubstr("after/parameter                    1 of 256 elements differ"));
-  const std::string other = compare_replay(
+  EXPECT_FALSE(mended.reproduced);
+  EXPECT_THAT(mended.text, HasSubstr("not reproduced: from the same bits the step left others than recorded"));
+  EXPECT_THAT(mended.text, HasSubstr("after/parameter                    1 of 256 elements differ"));
+  const ReplayComparison other = compare_replay(
       bundle, run_case(parse_problem("shape=8x32 storage=al8 block=64 min_quantized_size=1 steps=3 seed=8"),
                        *make_subject("host"), options));
-  EXPECT_THAT(other, HasSubstr("the step read other bits than recorded"));
+  EXPECT_FALSE(other.reproduced);
+  EXPECT_THAT(other.text, HasSubstr("the step read other bits than recorded"));
 }
 
 TEST_F(BundleTest, RefusesWhatIsNotABundle) {

@@ -12,7 +12,10 @@
 #include <set>
 #include <sstream>
 
+#include "harness/bundle.h"
+#include "harness/case.h"
 #include "harness/subject.h"
+#include "tests/harness/faulty.h"
 #include "tests/harness/trace_file.h"
 
 namespace plumbline::harness {
@@ -77,6 +80,22 @@ TEST_F(Program, EndsWithOneForARedCase) {
   const Ended ended = run("case 'shape=32x32 clip=1000 focus=clip steps=2 seed=1' --subject host");
   EXPECT_EQ(ended.code, 1) << ended.err;
   EXPECT_THAT(ended.out, HasSubstr("vacuous: clip never acted"));
+}
+
+TEST_F(Program, EndsWithOneForABundleThatIsNotReproduced) {
+  const FaultySubject flipping([](int64_t step, Observation& now, const Observation&) {
+    if (step == 2) now.parameter[2] ^= std::byte{0x40};
+  });
+  CaseOptions options;
+  options.evidence = true;
+  const CaseResult result = run_case(parse_problem("shape=8x32 steps=2 seed=7"), flipping, options);
+  ASSERT_EQ(result.verdict, Verdict::fail);
+  write_bundle(folder_ / "bundle", RunDescription{}, result);
+  const Ended ended = run("case --bundle ../bundle --subject host");
+  EXPECT_EQ(ended.code, 1) << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_THAT(ended.out, HasSubstr("\npass\n"));
+  EXPECT_THAT(ended.out, HasSubstr("not reproduced: from the same bits the step left others than recorded"));
 }
 
 TEST_F(Program, GivesHelpAndItsVersion) {
