@@ -18,6 +18,7 @@
 #include "harness/judge_traces.h"
 #include "harness/machine.h"
 #include "harness/runner.h"
+#include "harness/study.h"
 #include "harness/terminal.h"
 
 namespace plumbline::harness {
@@ -148,20 +149,13 @@ int program(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", describe_machine("").version + " (" + describe_machine("").commit + ")");
 
-  // CLI11 would read -1 as 2^64 - 1.
-  const CLI::Validator whole_number(
-      [](std::string& text) {
-        return text.find_first_not_of("0123456789") == text.npos ? std::string()
-                                                                 : "'" + text + "': expected a number from 0 on";
-      },
-      "WHOLE");
   CommonOptions common;
   std::string suite = "full", family = "all", budget, shard, line;
   CLI::App* verify = app.add_subcommand("verify", "verify a subject over recorded trainings and generated problems");
   add_common(*verify, common);
   verify->add_option("--family", family, "all, optimizer or w8a8")->capture_default_str();
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
-  verify->add_option("--seed", common.seed, "of the generated problems")->capture_default_str()->check(whole_number);
+  add_seed(*verify, common.seed, "of the generated problems");
   verify->add_option("--budget", budget, "time limit, such as 60s; cases not begun by then are skipped");
   verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
 

@@ -53,6 +53,18 @@ class Fan final : public Listener {
 
 }  // namespace
 
+void add_seed(CLI::App& app, uint64_t& seed, const std::string& help) {
+  // CLI11 would read -1 as 2^64 - 1.
+  app.add_option("--seed", seed, help)
+      ->capture_default_str()
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            return text.find_first_not_of("0123456789") == text.npos ? std::string()
+                                                                     : "'" + text + "': expected a number from 0 on";
+          },
+          "WHOLE"));
+}
+
 void add_study_options(CLI::App& app, StudyOptions& options) {
   app.add_option("--report", options.report, "folder for the reports")->capture_default_str();
   app.add_flag("--quiet", options.quiet, "no summary");

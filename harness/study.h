@@ -17,6 +17,9 @@ struct StudyOptions {
   uint64_t seed = 1;
 };
 
+// --seed: a whole number from 0 on.
+void add_seed(CLI::App& app, uint64_t& seed, const std::string& help);
+
 // --report and --quiet.
 void add_study_options(CLI::App& app, StudyOptions& options);
 

@@ -94,7 +94,7 @@ const harness::RegisterCommand kCommand(
        app.add_option("ids", o->ids, "faults to run (default: all)");
        app.add_option("--subject", o->subject,
                       "host, emulator or cuda (default: host, and the emulator for what kernels alone have)");
-       app.add_option("--seed", o->study.seed, "of the draws")->capture_default_str();
+       harness::add_seed(app, o->study.seed, "of the draws");
        app.add_flag("--every", o->every, "do not stop at the first check that notices a fault");
        app.add_flag("--matrix-alone", o->matrix_alone, "without the detection thresholds");
        harness::add_study_options(app, o->study);

@@ -65,7 +65,7 @@ const harness::RegisterCommand kCommand(
        app.add_option("--cases", o->cases, "problems per property (0: as many as a quick suite)")
            ->capture_default_str()
            ->check(CLI::NonNegativeNumber);
-       app.add_option("--seed", o->study.seed, "of the draws")->capture_default_str();
+       harness::add_seed(app, o->study.seed, "of the draws");
        harness::add_study_options(app, o->study);
        return [o](const std::string& line) { return run(*o, line); };
      }});

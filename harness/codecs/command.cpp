@@ -31,14 +31,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option(
       "traces", o.traces,
       "recorded trainings or optimizers, files or folders, whose states are stored (default: the project's own)");
-  app.add_option("--seed", o.study.seed, "of what is drawn")
-      ->capture_default_str()
-      ->check(CLI::Validator(
-          [](std::string& text) {
-            return text.find_first_not_of("0123456789") == text.npos ? std::string()
-                                                                     : "'" + text + "': expected a number from 0 on";
-          },
-          "WHOLE"));
+  add_seed(app, o.study.seed, "of what is drawn");
   app.add_option("--threads", o.threads, "cores to use (0: all)")->capture_default_str()->check(CLI::NonNegativeNumber);
   app.add_flag("--all", o.all, "print every table, also those of every figure and its bound");
 }

@@ -149,7 +149,7 @@ const RegisterCommand kDrift(
            ->capture_default_str()
            ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
        app.add_option("--seeds", o->seeds, "trainings per storage")->capture_default_str()->check(CLI::Range(1, 1000));
-       app.add_option("--seed", o->study.seed, "the first of them")->capture_default_str();
+       add_seed(app, o->study.seed, "the first of them");
        app.add_option("--subject", o->subject, "host, emulator or cuda")->capture_default_str();
        app.add_option("--threads", o->threads, "cores to use (0: all)")
            ->capture_default_str()

@@ -119,7 +119,8 @@ TEST_F(Program, RefusesAnUnknownOptionOrWord) {
 
 TEST_F(Program, RefusesValuesOutOfRange) {
   expect_refused("verify --seed x", "--seed");
-  expect_refused("verify --seed -1", "--seed");
+  for (const char* command : {"verify", "codecs", "drift", "hardware", "mutants", "properties"})
+    expect_refused(fmt::format("{} --seed -1", command), "--seed: '-1': expected a number from 0 on");
   expect_refused("verify --threads -1", "--threads");
   expect_refused("verify --budget soon", "budget 'soon'");
   expect_refused("verify --budget 0", "budget '0'");
@@ -136,7 +137,6 @@ TEST_F(Program, RefusesValuesOutOfRange) {
 
 TEST_F(Program, RefusesTracesWithoutStatesToStudy) {
   expect_refused("codecs nowhere.safetensors", "nowhere.safetensors");
-  expect_refused("codecs --seed -1", "--seed");
   expect_refused("codecs --threads -1", "--threads");
   TraceFile empty = small_training();
   empty.header.erase("grad/w@2");

@@ -192,7 +192,7 @@ const RegisterCommand kHardware(
        app.add_option("--inject", o->inject,
                       "for tests of this command: one deliberate fault in the soak's memory, cache or arithmetic")
            ->check(CLI::IsMember({"memory", "cache", "arithmetic"}));
-       app.add_option("--seed", o->study.seed, "of patterns and injected faults")->capture_default_str();
+       add_seed(app, o->study.seed, "of patterns and injected faults");
        app.add_option("--threads", o->threads, "cores of the host to use (0: all)")->check(CLI::NonNegativeNumber);
        app.add_option("--shard", text->shard, "i/n: of all GPUs every n-th from the i-th; on the host, of all items");
        return [o, text](const std::string& line) {
