@@ -101,8 +101,9 @@ void check_keeping(const Problem& p) {
     throw InputError("momentum_rounding=dither: expected nearest or stochastic with momentum_storage=bf16");
   if (p.parameter_rounding == Rounding::dither)
     throw InputError("parameter_rounding=dither: expected nearest or stochastic");
-  if (!(p.gradient_scale > 0) || p.gradient_scale != double(float(p.gradient_scale)))
-    throw InputError(fmt::format("gradient_scale={}: expected a float32 above 0", p.gradient_scale));
+  if (!(p.gradient_scale > 0 && p.gradient_scale <= std::numeric_limits<float>::max()) ||
+      p.gradient_scale != double(float(p.gradient_scale)))
+    throw InputError(fmt::format("gradient_scale={}: expected a finite float32 above 0", p.gradient_scale));
 }
 
 const char* known_words() {
@@ -137,7 +138,7 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
     p.parameter_rounding = parse_name<Rounding>(name, value, kRoundingNames);
   } else if (name == "gradient_scale") {
     const auto number = reference::option_text::parse_number(value);
-    if (!number) throw InputError(fmt::format("gradient_scale={}: expected a float32 above 0", value));
+    if (!number) throw InputError(fmt::format("gradient_scale={}: expected a finite float32 above 0", value));
     p.gradient_scale = *number;
   } else if (name == "min_quantized_size") {
     p.min_quantized_size = parse_integer<int64_t>(name, value, 0, kMany);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 
 #include "harness/error.h"
@@ -87,6 +88,10 @@ TEST(Problem, BadInputIsRefusedByNameWithWhatWasExpected) {
       {"block=63", "block=63", "[64, 2048]"},
       {"block=4096", "block=4096", "[64, 2048]"},
       {"block=100", "block=100", "power of two"},
+      {"gradient_scale=0", "gradient_scale=0", "finite float32 above 0"},
+      {"gradient_scale=inf", "gradient_scale=inf", "finite float32 above 0"},
+      {"gradient_scale=0.1", "gradient_scale=0.1", "finite float32 above 0"},
+      {"gradient_scale=1e39", "gradient_scale=1e", "finite float32 above 0"},
       {"min_quantized_size=-1", "min_quantized_size=-1", "[0, "},
       {"parameter_norm=stale", "parameter_norm=stale", "fresh or carried"},
       {"data=gausian", "data=gausian", "gaussian, wide"},
@@ -140,6 +145,7 @@ TEST(Problem, AnImpossibleOneIsRefusedAlsoWhenItWasNotParsed) {
   refused([](Problem& p) { p.steps = 0; });
   refused([](Problem& p) { p.block = 0; });
   refused([](Problem& p) { p.block = 96; });
+  refused([](Problem& p) { p.gradient_scale = std::numeric_limits<double>::infinity(); });
   refused([](Problem& p) { p.options.lr = -1; });
   refused([](Problem& p) { p.options.clip = std::nan(""); });
   refused([](Problem& p) { p.parameter = DType::float64; });
