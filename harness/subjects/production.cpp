@@ -202,14 +202,15 @@ class ProductionSession final : public Session {
     parameter_.read(out.parameter);
     out.steps_taken = optimizer_->steps_taken(0, stream());
     out.nonfinite = record.nonfinite;
-    auto known = [](double x) { return std::isnan(x) ? std::nullopt : std::optional(x); };
-    out.parameter_rms = known(record.parameter_rms);
-    out.update_rms = known(record.update_rms);
+    // NaN where no option needs it; where one does, a NaN is a value.
+    auto shown = [](double x, bool needed) { return needed || !std::isnan(x) ? std::optional(x) : std::nullopt; };
+    out.parameter_rms = shown(record.parameter_rms, problem_.options.scale_parameter);
+    out.update_rms = shown(record.update_rms, problem_.options.clip > 0);
     out.clip = record.clip;
     out.step_size = record.step_size;
     out.keep = record.keep;
     if (problem_.options.limiter_margin) {
-      out.update_norm = known(record.update_norm);
+      out.update_norm = record.update_norm;
       out.limiter = record.limiter;
     }
     if (problem_.options.beta1) out.bias = record.bias;

@@ -2,8 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <set>
+#include <span>
+#include <vector>
 
 #include "cuda/api/options.h"
 #include "harness/case.h"
@@ -165,6 +169,26 @@ TEST(Subjects, TheTwinComparedWithItselfAndWithAFaultWithinEveryBound) {
   EXPECT_EQ(result.verdict, Verdict::fail);
   EXPECT_EQ(result.first_broken, Quantity::twin_bits);
   EXPECT_EQ(result.first_broken_step, 2);
+}
+
+TEST(Production, ShowsANanOfAScalarThatAnOptionNeedsAndNoneThatNoOptionNeeds) {
+  const auto host = make_subject("host");
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto after_nan = [&](const std::string& words) {
+    const Problem p = parse_problem("shape=4x4 nonfinite=propagate steps=2 seed=1 " + words);
+    const std::vector<float> parameter(16, 1.0f), gradient(16, nan);
+    const auto session = host->start(p, std::as_bytes(std::span(parameter)));
+    Observation seen;
+    for (int step = 0; step < 2; ++step) session->step(std::as_bytes(std::span(gradient)), seen);
+    return seen;
+  };
+  const Observation needed = after_nan("clip=1 scale_parameter=true limiter_margin=0.01");
+  for (const auto& scalar : {needed.parameter_rms, needed.update_rms, needed.update_norm}) {
+    ASSERT_TRUE(scalar);
+    EXPECT_TRUE(std::isnan(*scalar));
+  }
+  const Observation idle = after_nan("clip=0 scale_parameter=false");
+  EXPECT_FALSE(idle.parameter_rms || idle.update_rms || idle.update_norm);
 }
 
 }  // namespace
