@@ -134,7 +134,30 @@ ClosedLoopCurve describe(const std::string& label, const std::vector<Run>& runs,
   return curve;
 }
 
+// Variants may differ in options; each has the reference of its own options beside it. Most share them.
+struct References {
+  std::vector<const Problem*> problems;
+  std::vector<size_t> of;  // of each variant, an index into `problems`
+};
+References references_of(std::span<const Variant> variants) {
+  References out;
+  for (const Variant& v : variants) {
+    size_t k = 0;
+    while (k < out.problems.size() &&
+           !(out.problems[k]->options == v.problem.options && out.problems[k]->parameter == v.problem.parameter &&
+             out.problems[k]->gradient_scale == v.problem.gradient_scale))
+      ++k;
+    if (k == out.problems.size()) out.problems.push_back(&v.problem);
+    out.of.push_back(k);
+  }
+  return out;
+}
+
 }  // namespace
+
+size_t closed_loop_runs(std::span<const Variant> variants, int seeds) {
+  return (references_of(variants).problems.size() + variants.size()) * size_t(seeds);
+}
 
 Estimate estimate(std::span<const double> values) {
   const auto n = double(values.size());
@@ -156,18 +179,8 @@ ClosedLoop run_closed_loop(const std::string& name, std::span<const Variant> var
   ClosedLoop out;
   out.training = name;
   out.steps = shown_steps(steps);
-  // Variants may differ in options; each has the reference of its own options beside it. Most share them.
-  std::vector<size_t> reference_of;
-  std::vector<const Problem*> references;
-  for (const Variant& v : variants) {
-    size_t k = 0;
-    while (k < references.size() &&
-           !(references[k]->options == v.problem.options && references[k]->parameter == v.problem.parameter &&
-             references[k]->gradient_scale == v.problem.gradient_scale))
-      ++k;
-    if (k == references.size()) references.push_back(&v.problem);
-    reference_of.push_back(k);
-  }
+  const References beside = references_of(variants);
+  const auto& references = beside.problems;
   const size_t kinds = references.size() + variants.size();
   std::vector<std::vector<Run>> runs(kinds, std::vector<Run>(size_t(seeds)));
   std::mutex mutex;
@@ -184,7 +197,7 @@ ClosedLoop run_closed_loop(const std::string& name, std::span<const Variant> var
   });
   out.curves.push_back(describe("double", runs[0], runs[0]));
   for (size_t v = 0; v < variants.size(); ++v)
-    out.curves.push_back(describe(variants[v].label, runs[references.size() + v], runs[reference_of[v]]));
+    out.curves.push_back(describe(variants[v].label, runs[references.size() + v], runs[beside.of[v]]));
   return out;
 }
 

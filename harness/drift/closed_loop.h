@@ -40,6 +40,9 @@ struct Variant {
   Problem problem;
 };
 
+// Finished runs of run_closed_loop: every variant's, and one of the reference for each set of options among them.
+size_t closed_loop_runs(std::span<const Variant> variants, int seeds);
+
 // Runs seeds first_seed, first_seed + 1, ... on all cores; `done` is called after every finished run, from one thread
 // at a time. Throws InputError for an unknown training or a problem that the subject cannot run.
 ClosedLoop run_closed_loop(const std::string& training, std::span<const Variant> variants, const Subject& subject,

@@ -117,7 +117,7 @@ int run(const DriftOptions& o, const std::string& line) {
     for (const std::string& name : trainings) {
       ClosedLoop loop;
       {
-        Counter counter(name, (variants.size() + 1) * size_t(o.seeds), o.study.quiet);
+        Counter counter(name, closed_loop_runs(variants, o.seeds), o.study.quiet);
         loop = run_closed_loop(name, variants, *subject, o.closed_steps, o.study.seed, o.seeds, [&] { counter(); });
       }
       tell(describe_closed_loop(loop, o.seeds));

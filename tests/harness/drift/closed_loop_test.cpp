@@ -56,6 +56,17 @@ TEST(ClosedLoop, TheReferenceSeesGradientsTimesTheirMultiplier) {
   EXPECT_LT(loop.curves[1].apart.back().mean, 1e-3);
 }
 
+TEST(ClosedLoop, TellsBeforehandHowManyRunsItTakes) {
+  const auto subject = make_subject("host");
+  Variant other{"other", stored_as(Storage::fp32)};
+  other.problem.options.clip = 0;
+  const Variant variants[] = {{"fp32", stored_as(Storage::fp32)}, {"al8", stored_as(Storage::al8)}, other};
+  size_t runs = 0;
+  run_closed_loop("quadratic", variants, *subject, 2, 1, 3, [&] { ++runs; });
+  EXPECT_EQ(runs, 15u);
+  EXPECT_EQ(closed_loop_runs(variants, 3), runs);
+}
+
 TEST(ClosedLoop, IntervalsAreStudents) {
   const double values[] = {1.0, 2.0, 3.0};
   const Estimate e = estimate(values);
