@@ -141,9 +141,20 @@ void check_recording(const Trace& trace, std::string_view name) {
                                    to_string(type)));
     if (t > 0) trace.dtype(fmt::format("grad/{}@{}", name, t));
   }
-  for (const RecordedSlot& slot : recorded_slots(trace, tensor, optimizer))
+  for (const RecordedSlot& slot : recorded_slots(trace, tensor, optimizer)) {
     for (int64_t t = 1; t <= trace.steps(); ++t)
       if (trace.has(state_array(name, slot.name, t))) load_state(trace, name, slot, t, optimizer);
+    if (const std::string array = state_array(name, slot.name, 0); trace.has(array)) {
+      const Vector values = load_state(trace, name, slot, 0, optimizer);
+      const Vector fresh = slot.to_peer(optimizer.state(slot.slot)->data);
+      for (int64_t i = 0; i < fresh.size(); ++i)
+        if (values[i] != fresh[i])
+          throw InputError(
+              fmt::format("{}: {}: element {} is {:g}: expected {:g}, the state of a new optimizer; runs are judged "
+                          "from their first step",
+                          trace.file(), array, i, values[i], fresh[i]));
+    }
+  }
 }
 
 }  // namespace plumbline::harness

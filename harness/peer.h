@@ -46,7 +46,8 @@ reference::Vector load_state(const Trace& trace, std::string_view tensor, const 
                              const reference::Optimizer& optimizer);
 
 // Everything that a judge will ask of one tensor's recording. Throws InputError for an array that is missing or changes
-// its type or shape from step to step.
+// its type or shape from step to step, and for a state before the first step that is not a new optimizer's: how many
+// steps led to it, on which averages and corrections depend, is not recorded.
 void check_recording(const Trace& trace, std::string_view tensor);
 
 }  // namespace plumbline::harness

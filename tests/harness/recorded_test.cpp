@@ -386,6 +386,15 @@ TEST_F(BadRecording, AStateThatTheDialectDoesNotHave) {
   file_.header["state/16x16/exp_avg@4"] = file_.header["state/16x16/row_var@4"];
   EXPECT_THAT(refusal(file_, "16x16"), HasSubstr("exp_avg@4: the dialect has no such slot, known: row_var, col_var"));
 }
+TEST_F(BadRecording, AStateToStartFromThatIsNotANewOptimizers) {
+  const json later = file_.header["state/16x16/row_var@2"];
+  file_.header["state/16x16/row_var@0"] = later;
+  EXPECT_THAT(refusal(file_, "16x16"), HasSubstr("state/16x16/row_var@0: element 0 is"));
+  EXPECT_THAT(refusal(file_, "16x16"), HasSubstr("expected 0, the state of a new optimizer"));
+  file_.header.erase("state/16x16/row_var@0");
+  file_.add("state/16x16/row_var@0", "F32", {16, 1}, std::string(64, '\0'));
+  EXPECT_EQ(judge_tensor(in_memory(file_), "16x16").verdict, Verdict::pass);
+}
 TEST_F(BadRecording, AnUnknownTensorListsTheKnownOnes) {
   EXPECT_THAT(refusal(file_, "17x17"), HasSubstr("no tensor '17x17': expected one of 1, 16x16, "));
 }
