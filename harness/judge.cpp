@@ -40,6 +40,13 @@ double error_ratio(double got, double expected, double bound, double overflow) {
   return bound > 0 && ratio >= 0 ? ratio : kInfinity;
 }
 
+void QuantityJudge::where_bounded(int64_t step, int64_t index, double got, double expected, double bound) {
+  if (bound == kInfinity && std::isfinite(expected) && !std::isnan(got))
+    ++result_.unbounded;
+  else
+    element(step, index, got, expected, bound);
+}
+
 void QuantityJudge::record(int64_t step, int64_t index, double got, double expected, double bound, double ratio) {
   if (!(ratio >= 0)) ratio = kInfinity;
   if (watched_) {  // an untouched judge: every element comes this way

@@ -21,6 +21,8 @@ class QuantityJudge {
   void element(int64_t step, int64_t index, double got, double expected, double bound) {
     record(step, index, got, expected, bound, error_ratio(got, expected, bound));
   }
+  // An infinite bound accepts every number: such an element counts apart.
+  void where_bounded(int64_t step, int64_t index, double got, double expected, double bound);
   // Where the distance that counts is not |got - expected| (a code, a stored rounding).
   void record(int64_t step, int64_t index, double got, double expected, double bound, double ratio);
   void array(int64_t step, std::span<const float> got, std::span<const double> expected, std::span<const double> bound);

@@ -160,7 +160,8 @@ struct QuantityResult {
   Quantity quantity{};
   RatioHistogram ratios;
   WorstElement worst;
-  uint64_t outside = 0;  // elements outside the bound
+  uint64_t outside = 0;    // elements outside the bound
+  uint64_t unbounded = 0;  // whose bound is infinite: judged for NaN alone, in no other member
 };
 
 // Per step of a recorded training: how far the subject has drifted from the free-running double-precision reference.

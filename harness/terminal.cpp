@@ -154,9 +154,10 @@ std::string describe_case(const CaseResult& result) {
                                 "outside", "err/bound", "p99");
   for (const QuantityResult& q : result.quantities)
     out += fmt::format(
-        "{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {:.9g} +- {:.2g}\n",
+        "{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {:.9g} +- {:.2g}{}\n",
         to_string(q.quantity), q.ratios.total(), q.outside, q.ratios.largest, q.ratios.quantile(0.99), q.worst.step,
-        q.worst.index, q.worst.got, q.worst.expected, q.worst.bound);
+        q.worst.index, q.worst.got, q.worst.expected, q.worst.bound,
+        q.unbounded > 0 ? fmt::format("; {} more without a bound", q.unbounded) : "");
   std::string acted;
   for (const auto& use : result.options)
     acted += fmt::format("{}{}{}", acted.empty() ? "" : ", ", use.value, use.acted ? "" : " (did not act)");

@@ -84,6 +84,7 @@ void add_quantity(QuantitySize& to, const QuantitySize& from) {
   to.case_largest.merge(from.case_largest);
   to.cases += from.cases;
   to.outside += from.outside;
+  to.unbounded += from.unbounded;
 }
 
 // Machines of an array job may differ: every name once, in the order of the shards.

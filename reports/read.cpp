@@ -105,6 +105,7 @@ void quantity_into(const Json& value, Summary& s) {
   QuantitySize& q = s.quantities[quantity][size];
   q.cases = value.at("cases").get<uint64_t>();
   q.outside = value.at("outside").get<uint64_t>();
+  if (value.contains("unbounded")) q.unbounded = value["unbounded"].get<uint64_t>();
   q.worst = worst_from(value.at("worst"));
   q.worst_line = value.at("worst").at("line").get<std::string>();
   q.bounded = !value.at("exact").get<bool>();

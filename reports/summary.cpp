@@ -36,6 +36,7 @@ void add_quantity(QuantitySize& sum, const harness::QuantityResult& q, const std
   sum.case_largest.add(q.ratios.largest);
   sum.ratios.merge(q.ratios);
   sum.outside += q.outside;
+  sum.unbounded += q.unbounded;
   ++sum.cases;
 }
 

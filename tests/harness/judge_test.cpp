@@ -100,6 +100,21 @@ TEST(QuantityJudge, TakesARatioThatIsNotANumberAsBroken) {
   }
 }
 
+TEST(QuantityJudge, CountsElementsWithoutABoundApart) {
+  QuantityJudge judge(Quantity::parameter_drift);
+  judge.where_bounded(1, 0, 3, 1, kInfinity);
+  judge.where_bounded(1, 1, kInfinity, 1, kInfinity);
+  EXPECT_FALSE(judge.touched());
+  EXPECT_EQ(judge.result().ratios.total(), 0u);
+  EXPECT_EQ(judge.result().unbounded, 2u);
+  judge.where_bounded(1, 2, 1.5, 1, 1);
+  judge.where_bounded(2, 3, kNan, 1, kInfinity);
+  judge.where_bounded(2, 4, 1, kInfinity, kInfinity);
+  EXPECT_EQ(judge.result().unbounded, 2u);
+  EXPECT_EQ(judge.result().ratios.total(), 3u);
+  EXPECT_EQ(judge.result().outside, 2u);
+}
+
 TEST(QuantityJudge, AnArrayIsJudgedAsItsElementsAre) {
   const std::vector<float> got = {1, 2.5f, 0, -4, float(kNan), float(kInfinity), 1, 0.5f};
   const std::vector<double> expected = {1, 2, 0, -5, 1, 1, kNan, 0.5}, bound = {0, 1, 0, 0.5, 9, 9, 9, 1e-9};

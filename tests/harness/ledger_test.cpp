@@ -144,6 +144,18 @@ TEST(Ledger, WhatStoringChangesIsNotHeldAgainstTheArithmetic) {
   EXPECT_EQ(fed.judge(Quantity::row_drift).first_broken_step(), 2);
 }
 
+TEST(Ledger, ABoundThatOverflowsJudgesNothingAndCountsApart) {
+  Fed fed;
+  fed.problem.steps = 3;
+  fed.run(
+      1e300, [](int64_t) { return 0.0; }, [](double x) { return x; });
+  const QuantityJudge& judge = fed.judge(Quantity::parameter_drift);
+  EXPECT_FALSE(judge.touched());
+  EXPECT_EQ(judge.result().unbounded, 3u * 16 * 24);
+  EXPECT_TRUE(fed.judge(Quantity::row_drift).touched());
+  EXPECT_EQ(fed.judge(Quantity::row_drift).result().unbounded, 0u);
+}
+
 TEST(Ledger, StopsWhereANanWasLetIn) {
   const Problem p = parse_problem(
       "shape=32x32 storage=al8 min_quantized_size=1 nonfinite=propagate data=nonfinite:-6 steps=6 seed=3");

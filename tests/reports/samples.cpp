@@ -45,6 +45,7 @@ CaseResult passing(uint64_t seed) {
   for (int q = 0; q < static_cast<int>(Quantity::row_drift); ++q) {
     auto& quantity = result.quantities.emplace_back();
     quantity.quantity = static_cast<Quantity>(q);
+    quantity.unbounded = seed % 3;
     for (int i = 0; i < 20; ++i) {
       const double r = i % 7 == 0 ? 0.0 : std::min(ratio(random), 0.9);
       quantity.ratios.add(r);
