@@ -159,17 +159,6 @@ PLUMBLINE_DEVICE float slice_coefficient(const Task& task, const core::StepScala
   return float(clipped ? core::clipped_coefficient(mean, scalars.clip) : core::step_coefficient(scalars.applied, mean));
 }
 
-// A long chain of divisions and roots by one thread, and code that no launch has run for a while. Out of line, so that
-// a rehearsal brings the very instructions that the last block will want.
-PLUMBLINE_FUNCTION void end_step(const TensorPlan& plan, double update_sum, core::StepScalars& scalars) {
-  core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
-}
-PLUMBLINE_DEVICE void rehearse_end(const TensorPlan& plan, core::StepScalars& scalars) {
-  scalars = {};
-  scalars.rho = scalars.bias = scalars.parameter_sum = 1.0;
-  end_step(plan, 1.0, scalars);
-}
-
 // From the tensor's sums to the scalars of the step, by one thread; takes the count of non-finite elements and leaves
 // it at 0.
 PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSource source, double update_sum,

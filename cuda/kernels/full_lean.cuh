@@ -10,13 +10,8 @@ static_assert(kFullThreads == 256);  // a thread per code
 inline constexpr int kFullWarps = kFullThreads / kWarp;
 
 PLUMBLINE_HD bool is_lean(const TensorPlan& plan) {
-  using core::Mutant;
-  for (const Mutant general : {Mutant::code_truncated, Mutant::stale_scale, Mutant::neighbour_scale,
-                               Mutant::short_block_kept, Mutant::range_barrier_lost, Mutant::range_of_one_warp})
-    if (core::is_mutant(general)) return false;
   const SlotPlan& slot = plan.slot[int(SlotKind::second_moment)];
-  return !plan.hyper.momentum && (slot.storage == Storage::al8 || slot.storage == Storage::log_u8) &&
-         slot.rounding == Rounding::nearest && slot.block == core::kFlatTile;
+  return !plan.hyper.momentum && takes_quick_codes(slot) && slot.block == core::kFlatTile;
 }
 
 // The first so many tiles of a tensor are full, in an order without gaps: its elements in theirs.

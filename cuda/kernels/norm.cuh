@@ -154,4 +154,17 @@ PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, Nor
   if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[at] = squares;
 }
 
+// ---- the end of a tensor's sums ----
+
+// A long chain of divisions and roots by one thread, and code that no launch has run for a while. Out of line, so that
+// a rehearsal brings the very instructions that the last block will want.
+PLUMBLINE_FUNCTION void end_step(const TensorPlan& plan, double update_sum, core::StepScalars& scalars) {
+  core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+}
+PLUMBLINE_DEVICE void rehearse_end(const TensorPlan& plan, core::StepScalars& scalars) {
+  scalars = {};
+  scalars.rho = scalars.bias = scalars.parameter_sum = 1.0;
+  end_step(plan, 1.0, scalars);
+}
+
 }  // namespace plumbline::PLUMBLINE_TARGET

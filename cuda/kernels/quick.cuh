@@ -2,7 +2,8 @@
 #pragma once
 #include "cuda/core/codec.h"
 #include "cuda/core/update.h"
-#include "cuda/device.h"
+#include "cuda/kernels/task.h"
+#include "cuda/kernels/vector.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
@@ -59,11 +60,20 @@ PLUMBLINE_DEVICE bool quick_code(float v, const QuickEncoder& q, uint32_t& code)
   code = core::to_bits(shifted);
   return core::from_bits(core::to_bits(distance) & 0x7fffffffu) <= q.most;
 }
-PLUMBLINE_DEVICE uint32_t exact_code(Storage storage, float v, core::BlockScale s) {
+// Out of line: rare, and long.
+PLUMBLINE_FUNCTION uint32_t exact_code(Storage storage, float v, core::BlockScale s) {
   const float first = core::first_code(storage);
   const core::BlockEncoder encoder = {
       s, core::log_intervals(storage, Rounding::nearest), first, first, core::last_code(storage), {}};
   return uint32_t(int(core::encode_log(v, encoder)));
+}
+// Whether a slot's codes can be made so.
+PLUMBLINE_HD bool takes_quick_codes(const SlotPlan& slot) {
+  using core::Mutant;
+  for (const Mutant general : {Mutant::code_truncated, Mutant::stale_scale, Mutant::neighbour_scale,
+                               Mutant::short_block_kept, Mutant::range_barrier_lost, Mutant::range_of_one_warp})
+    if (core::is_mutant(general)) return false;
+  return (slot.storage == Storage::al8 || slot.storage == Storage::log_u8) && slot.rounding == Rounding::nearest;
 }
 // The codes of eight values, all of them in the range above where `quick`.
 PLUMBLINE_DEVICE Bits<8> nearest_codes(Storage storage, const float (&v)[8], bool quick, core::BlockScale s) {
@@ -100,6 +110,13 @@ PLUMBLINE_DEVICE Bits<8> nearest_codes(Storage storage, const float (&v)[8], boo
     left &= ~(1u << at);
   }
   return codes;
+}
+// Of any eight values.
+PLUMBLINE_DEVICE Bits<8> quick_codes(Storage storage, const float (&v)[8], core::BlockScale scale) {
+  MomentSpan span;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < 8; ++e) span.include(v[e]);
+  return nearest_codes(storage, v, span.is_quick(), scale);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET
