@@ -244,6 +244,25 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       }
       if (carried && warp == 0) write_group_sum(*groups, count, plan.panels, parameter_sums + group);
     }
+  } else if constexpr (Channels) {
+    // What the projection read last comes first: the last panels of all rows, two by two, or the last rows.
+    const int batches = int(core::ceil_div(rows, kRows));
+    if (plan.reduces_columns) {
+      int64_t item = block;
+      for (int first = (plan.panels - 1) / 2 * 2; first >= 0; first -= 2) {
+        const int count = plan.panels - first < 2 ? 1 : 2;
+        for (; item < int64_t(count) * batches; item += blocks) {
+          panel = first + int(item % count);
+          first_col = panel * core::kPanel + t * E;
+          update_rows(0, int(item / count) * kRows);
+        }
+        item -= int64_t(count) * batches;
+      }
+    } else {
+      load_columns(0);
+      for (int batch = batches - 1 - block / plan.panels; batch >= 0; batch -= blocks / plan.panels)
+        update_rows(0, batch * kRows);
+    }
   } else {
     const uint32_t strips = uint32_t(plan.slices) * uint32_t(plan_strips), batches = uint32_t(strip_rows / kRows);
     int64_t b_slice = -1;
