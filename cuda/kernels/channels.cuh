@@ -12,10 +12,11 @@ inline constexpr int kChannelThreads = core::kPanel / kMomentumEach, kChannelBlo
 
 PLUMBLINE_DEVICE uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-// Channels are rows: T over a panel of a row, by a warp. Channels are columns: over the rows of a strip, one after the
-// other, by a block that keeps a panel. The last blocks of the launch make P.
+// Channels are rows: T over a panel of a row, by a warp, the first panels of all rows last: a projection begins with
+// them. Channels are columns: over the rows of a strip, one after the other, by a block that keeps a panel. The first
+// blocks of the launch make P.
 static_assert(kEntryThreads == kChannelThreads);
-template <class G>
+template <class G, class Entries>
 PLUMBLINE_KERNEL(kChannelThreads, kChannelBlocksPerMultiprocessor)
 channel_squares(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
@@ -23,8 +24,8 @@ channel_squares(const Launch launch) {
   const TensorPlan& plan = task.plan;
   const int t = thread_index(), cols = plan.cols;
   if (task.block == 0 && t == 0) *scalars_of(task) = begin_step(task);
-  const int blocks = task.blocks - int(entry_blocks(plan));
-  if (task.block >= blocks) return make_entries(task, task.block - blocks);
+  const int entries = int(entry_blocks(plan)), block = task.block - entries, blocks = task.blocks - entries;
+  if (block < 0) return make_entries<Entries>(task, task.block);
   uint32_t* const all_largest = scratch_at<uint32_t>(task, plan.channel_largest);
   const GradientReader reader = {multiplier_of(task), plan.nonfinite == Nonfinite::zero};
   const G* const gradient = static_cast<const G*>(task.gradient);
@@ -33,14 +34,17 @@ channel_squares(const Launch launch) {
   if (plan.reduces_columns) {
     constexpr int kPieces = core::kPanel / (kWarp * kMomentumEach), kWarps = kChannelThreads / kWarp;
     double* const sums = scratch_at<double>(task, plan.channel_panels);
-    const int64_t step = int64_t(blocks) * kWarps, count = int64_t(plan.rows) * plan.panels;
-    for (int64_t i = int64_t(task.block) * kWarps + t / kWarp; i < count; i += step) {
-      const int first = int(i % plan.panels) * core::kPanel + t % kWarp * kMomentumEach;
+    const int64_t step = int64_t(blocks) * kWarps;
+    int panel = plan.panels - 1;
+    for (int64_t row = int64_t(block) * kWarps + t / kWarp;; row += step) {
+      for (; row >= plan.rows; row -= plan.rows) --panel;
+      if (panel < 0) break;
+      const int first = panel * core::kPanel + t % kWarp * kMomentumEach;
       Packed<G, kMomentumEach> raw[kPieces];
       PLUMBLINE_UNROLL
       for (int p = 0; p < kPieces; ++p) {
         const int col = first + p * kWarp * kMomentumEach;
-        raw[p] = load_elements<G, kMomentumEach>(gradient + i / plan.panels * cols + col, cols - col, whole);
+        raw[p] = load_elements<G, kMomentumEach>(gradient + row * cols + col, cols - col, whole);
       }
       double pieces[kPieces];
       uint32_t largest = 0;
@@ -59,17 +63,23 @@ channel_squares(const Launch launch) {
       const double sum = tree_over_numbers<kPieces>(warp_trees(pieces, t % kWarp));
       largest = warp_max(largest);
       if (t % kWarp != 0) continue;
-      sums[i] = sum;
-      all_largest[i] = largest;
+      sums[row * plan.panels + panel] = sum;
+      all_largest[row * plan.panels + panel] = largest;
     }
   } else {
-    const int panel = task.block % plan.panels, strip = task.block / plan.panels;
+    const int panel = block % plan.panels, strip = block / plan.panels;
     const int col = panel * core::kPanel + t * kMomentumEach, first = strip * plan.strip_rows;
     const int end = first + plan.strip_rows < plan.rows ? first + plan.strip_rows : plan.rows;
     double sums[kMomentumEach] = {};
     uint32_t largest[kMomentumEach] = {};
     constexpr int kRows = 4;  // at once
+    constexpr int kLine = 128 / int(sizeof(G));
+    const int ahead = panel * core::kPanel + t % kWarp * kLine;  // a line of the next rows, by a warp each
+    const bool prefetches = sizeof(G) == 2 && t % kWarp * kLine < core::kPanel && ahead < cols;
+    static_assert(kRows == kChannelThreads / kWarp);
     for (int start = first; start < end; start += kRows) {
+      if (prefetches && start + kRows + t / kWarp < end)
+        prefetch_line(gradient + int64_t(start + kRows + t / kWarp) * cols + ahead);
       Packed<G, kMomentumEach> raw[kRows];
       PLUMBLINE_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -108,11 +118,17 @@ inline constexpr int kScaleColumns = 64, kScaleGroups = kScaleThreads / kScaleCo
 PLUMBLINE_HD int64_t scale_tiles(const TensorPlan& plan) {
   return core::ceil_div(plan.channels, plan.reduces_columns ? kScaleRows : kScaleColumns);
 }
-struct ScaleShared {
-  double part[3][kScaleGroups][kScaleColumns];
+// What the end of a tensor's sums needs.
+struct ScaleEnd {
   TreeScratch tree;
+  core::StepScalars scalars, rehearsed;
+  uint64_t nonfinite;
   uint32_t arrived;
   float scale;
+};
+struct ScaleShared {
+  double part[3][kScaleGroups][kScaleColumns];
+  ScaleEnd end;
 };
 
 // A channel's sums of squares: of g, of N and of G_low.
@@ -180,11 +196,12 @@ PLUMBLINE_DEVICE void scale_tile(const Task& task, int tile, ScaleShared& shared
 }
 
 // sum u^2 over the channels, valid in thread 0; with one scale by tensor that one first.
-PLUMBLINE_DEVICE double update_sum_of_channels(const Task& task, ScaleShared& shared) {
+template <int Each>
+PLUMBLINE_DEVICE double update_sum_of_channels(const Task& task, ScaleEnd& shared) {
   const TensorPlan& plan = task.plan;
-  const double* const kept = scratch_at<const double>(task, plan.channel_sums);
+  const double* const kept = scratch_at<double>(task, plan.channel_sums);
   if (!plan.hyper.scale_by_tensor)
-    return block_tree_over<4>(
+    return block_tree_over<Each>(
         plan.channels, [&](int64_t c) { return load_fresh(kept + c); }, shared.tree);
   const auto of = [&](int which) {
     return [=, n = int64_t(plan.channels)](int64_t c) { return load_fresh(kept + which * n + c); };
@@ -201,25 +218,19 @@ PLUMBLINE_DEVICE double update_sum_of_channels(const Task& task, ScaleShared& sh
       plan.channels, [&](int64_t c) { return core::channel_update_sum(shared.scale, of(0)(c)); }, shared.tree);
 }
 
-// Blocks of channels first, then tiles of rows for sum p^2; the last one ends the tensor's sums.
-PLUMBLINE_KERNEL(kScaleThreads, 1)
-scale_channels(const Launch launch) {
-  PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_SHARED(ScaleShared, shared);
-  const Task task = open_task(launch, plan_shared);
+// By every block before anything else: what the last one will need, by then behind a barrier.
+PLUMBLINE_DEVICE void begin_scales(const Task& task, ScaleEnd& shared) {
+  if (thread_index() != block_size() - 1) return;
+  shared.scalars = *scalars_of(task);
+  shared.nonfinite = load_fresh(scratch_at<uint64_t>(task, task.plan.nonfinite_count));
+}
+// Of all blocks the last one ends the tensor's sums; `skip` was read before.
+template <int Each>
+PLUMBLINE_DEVICE void end_scales(const Task& task, NormSource source, bool skip, ScaleEnd& shared) {
   const TensorPlan& plan = task.plan;
-  core::StepScalars& scalars = *scalars_of(task);
-  const int tiles = int(scale_tiles(plan));
-  const NormSource source = norm_source(task, scalars);
-  const bool skip = skips(task);  // read ahead of the last block, which takes the count back to 0
-  if (task.block < tiles) {
-    if (!skip) scale_tile(task, task.block, shared);
-  } else {
-    finish_norm(task, 0, task.block - tiles, source, shared.tree);
-  }
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done) + 1;
   if (!is_last_block(done, uint32_t(task.blocks), shared.arrived)) return;
-  double update_sum = skip ? 0.0 : update_sum_of_channels(task, shared);
+  double update_sum = skip ? 0.0 : update_sum_of_channels<Each>(task, shared);
   const double* const squares = scratch_at<double>(task, plan.row_tile_sums) + plan.row_tiles;
   const double parameter_sum =
       source == NormSource::none ? 0.0
@@ -227,12 +238,32 @@ scale_channels(const Launch launch) {
                                        plan.row_tiles, [&](int64_t i) { return load_fresh(squares + i); }, shared.tree);
   if (thread_index() != 0) return;
   *done = 0;
-  uint64_t* const count = scratch_at<uint64_t>(task, plan.nonfinite_count);
-  scalars.nonfinite = nonfinite_elements(task, load_fresh(count));
-  *count = 0;
+  *scratch_at<uint64_t>(task, plan.nonfinite_count) = 0;
+  core::StepScalars& scalars = shared.scalars;
+  scalars.nonfinite = nonfinite_elements(task, shared.nonfinite);
   if (source != NormSource::none) scalars.parameter_sum = parameter_sum;
   if (plan.hyper.scale_first) update_sum = update_sum * plan.hyper.projection_scale;
-  core::finish_step(plan.hyper, plan.size, update_sum, plan.nonfinite == Nonfinite::skip, scalars);
+  end_step(plan, update_sum, scalars);
+  *scalars_of(task) = scalars;
+}
+
+// Blocks of channels first, then tiles of rows for sum p^2.
+PLUMBLINE_KERNEL(kScaleThreads, 1)
+scale_channels(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  PLUMBLINE_SHARED(ScaleShared, shared);
+  const Task task = open_task(launch, plan_shared);
+  begin_scales(task, shared.end);
+  const int tiles = int(scale_tiles(task.plan));
+  const NormSource source = norm_source(task, *scalars_of(task));
+  const bool skip = skips(task);  // read ahead of the last block, which takes the count back to 0
+  if (task.block < tiles) {
+    if (!skip) scale_tile(task, task.block, shared);
+  } else {
+    if (thread_index() == block_size() - 1) rehearse_end(task.plan, shared.end.rehearsed);
+    finish_norm(task, 0, task.block - tiles, source, shared.end.tree);
+  }
+  end_scales<4>(task, source, skip, shared.end);
 }
 
 // ---- update ----

@@ -55,8 +55,10 @@ MemoryResource& device_memory(int device) {
 Runtime::Runtime(const OptimizerConfig& config) : device_(config.device) {
   if (const std::string why = cuda_unavailable(device_); !why.empty()) throw CudaError(why);
   limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, device_);
-  overlaps_ = attribute(cudaDevAttrComputeCapabilityMajor, device_) >= 9;
+  const int major = attribute(cudaDevAttrComputeCapabilityMajor, device_);
+  overlaps_ = major >= 9;
   limits_.copies_ranges = overlaps_;
+  limits_.warpgroups = major == 9 && attribute(cudaDevAttrComputeCapabilityMinor, device_) == 0;
   limits_.shared_per_block = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
 }
 

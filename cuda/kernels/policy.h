@@ -10,6 +10,7 @@ struct DeviceLimits {
   int multiprocessors = 1;
   size_t shared_per_block = 48 * 1024;  // bytes, the most that a kernel can ask for
   bool copies_ranges = false;           // cuda/device.h: copies of ranges, barriers of phases
+  bool warpgroups = false;              // Hopper's products by warpgroups
 };
 
 // Forms of the sweep kernel (kernels/sweep.cuh); the ring of the wide ones takes up to 192 KiB.

@@ -12,12 +12,14 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
+inline constexpr int kProjectChannels = 32;  // of a tile
+
 // Warps: one a digit, across the ranks (Tiles of 8 each), and for the parts that take turns with the slabs.
 template <int Tiles, int Across, int Parts, int BlocksPerMultiprocessor>
 struct ProjectForm {
   static constexpr int kTiles = Tiles, kAcross = Across, kParts = Parts, kBlocks = BlocksPerMultiprocessor;
   static constexpr int kThreads = kWarp * core::kDigits * Across * Parts;
-  static constexpr int kChannels = 32, kRanks = 8 * Tiles * Across;
+  static constexpr int kChannels = kProjectChannels, kRanks = 8 * Tiles * Across;
   // shared memory, in bytes: slabs of P in stages, digits of a slab twice; then some of the sums of a thread at once
   static constexpr int kStages = 3, kSlab = kRanks * core::kSlab, kStage = Parts * kSlab;
   static constexpr int kOfDigit = kChannels * core::kSlab, kBuffer = Parts * core::kDigits * kOfDigit;
@@ -42,24 +44,43 @@ PLUMBLINE_DEVICE bool skips(const Task& task) {
          load_fresh(scratch_at<uint64_t>(task, task.plan.nonfinite_count)) != 0;
 }
 
-// ---- P in scratch: by slab, then by pair of tiles of 8 ranks, 16 bytes a lane ----
-//
-// Lane 4 group + t has terms 8t ... 8t + 7 of a slab for rank `group` of the first tile, then of the second: an operand
-// of mma_s8 but for the order of terms, which is that of the gradient's fragments.
+// ---- P in scratch, in pieces of 16 bytes: slab by slab, each as the product's instructions take it ----
 
-inline constexpr int kEntryThreads = 128, kEntriesEach = 4;  // lanes' pieces of a thread
+// By pair of tiles of 8 ranks, a piece a lane: lane 4 group + t has terms 8t ... 8t + 7 for rank `group` of the first
+// tile, then of the second. An operand of mma_s8 but for the order of terms, which is that of the gradient's fragments.
+struct LaneEntries {
+  // Piece `piece` of a slab: rank and first term of its word `w`.
+  static PLUMBLINE_DEVICE int rank(int piece, int w) { return piece / kWarp * 16 + w / 2 * 8 + piece % kWarp / 4; }
+  static PLUMBLINE_DEVICE int term(int piece, int w) { return piece % 4 * 8 + w % 2 * 4; }
+  // Byte of a slab.
+  static PLUMBLINE_DEVICE int offset(int term, int rank) {
+    return rank / 16 * (16 * core::kSlab) + (rank % 8 * 4 + term / 8) * 16 + rank % 16 / 8 * 8 + term % 8;
+  }
+};
+// By tile of 256 ranks, then by half of the terms, a piece a rank: an operand of Hopper's products in shared memory.
+struct RowEntries {
+  static constexpr int kRanks = 256;
+  static PLUMBLINE_DEVICE int rank(int piece, int) { return piece / (2 * kRanks) * kRanks + piece % kRanks; }
+  static PLUMBLINE_DEVICE int term(int piece, int w) { return piece / kRanks % 2 * 16 + w * 4; }
+  static PLUMBLINE_DEVICE int offset(int term, int rank) {
+    return (rank / kRanks * (2 * kRanks) + term / 16 * kRanks + rank % kRanks) * 16 + term % 16;
+  }
+};
+
+inline constexpr int kEntryThreads = 128, kEntriesEach = 4;  // pieces of a thread
 PLUMBLINE_HD int64_t entry_pieces(const TensorPlan& plan) {
   return core::projection_bytes(plan.reduced, plan.rank) / 16;
 }
 PLUMBLINE_HD int64_t entry_blocks(const TensorPlan& plan) {
   return core::ceil_div(entry_pieces(plan), kEntryThreads * kEntriesEach);
 }
+template <class Entries>
 PLUMBLINE_DEVICE int64_t entry_offset(const TensorPlan& plan, int term, int rank) {
-  const int lane = rank % 8 * 4 + term % core::kSlab / 8;
-  return (int64_t(term / core::kSlab) * core::padded_ranks(plan.rank) + rank / 16 * 16) * core::kSlab + lane * 16 +
-         rank % 16 / 8 * 8 + term % 8;
+  return int64_t(term / core::kSlab) * core::padded_ranks(plan.rank) * core::kSlab +
+         Entries::offset(term % core::kSlab, rank);
 }
 
+template <class Entries>
 PLUMBLINE_DEVICE void make_entries(const Task& task, int64_t block) {
   const TensorPlan& plan = task.plan;
   std::byte* const entries = scratch_at<std::byte>(task, plan.projection_entries);
@@ -70,11 +91,11 @@ PLUMBLINE_DEVICE void make_entries(const Task& task, int64_t block) {
   for (int i = 0; i < kEntriesEach; ++i) {
     const int64_t piece = (block * kEntriesEach + i) * kEntryThreads + thread_index();
     if (piece >= pieces) return;
-    const int slab = int(piece / of_slab), pair = int(piece % of_slab) / kWarp, lane = int(piece % kWarp);
+    const int slab = int(piece / of_slab), within = int(piece % of_slab);
     Bits<16> out;
     PLUMBLINE_UNROLL
     for (int w = 0; w < 4; ++w) {
-      const int rank = 16 * pair + w / 2 * 8 + lane / 4, term = slab * core::kSlab + lane % 4 * 8 + w % 2 * 4;
+      const int rank = Entries::rank(within, w), term = slab * core::kSlab + Entries::term(within, w);
       const core::PhiloxWords words = core::projection_words(plan.projection_seed, plan.index, refresh, term / 4, rank);
       out.word[w] = 0;
       PLUMBLINE_UNROLL
@@ -140,13 +161,11 @@ struct TermReader {
   }
 };
 
-// The digits of eight terms, as an operand of mma_s8 but for the order of terms, which is that of P: by digit, by tile
-// of 16 channels, by half of the eight, then two words a lane.
+// The digits of eight terms: word `w` of digit d has those of terms 4w ... 4w + 3.
 template <class G>
-PLUMBLINE_DEVICE void put_digits(const Packed<G, 8>& raw, const ProjectedGradient& gradient, core::ChannelGrid grid,
-                                 int channel, int t, int of_digit, std::byte* to) {
+PLUMBLINE_DEVICE void digits_of(const Packed<G, 8>& raw, const ProjectedGradient& gradient, core::ChannelGrid grid,
+                                uint32_t (&word)[core::kDigits][2]) {
   const auto v = unpack<G, 8>(raw);
-  uint32_t word[core::kDigits][2];
   PLUMBLINE_UNROLL
   for (int w = 0; w < 2; ++w) {
     uint32_t q[4];
@@ -157,6 +176,14 @@ PLUMBLINE_DEVICE void put_digits(const Packed<G, 8>& raw, const ProjectedGradien
     word[1][w] = byte_permute(low01, low23, 0x7632);
     word[2][w] = byte_permute(byte_permute(q[0], q[1], 0x0062), byte_permute(q[2], q[3], 0x0062), 0x5410);
   }
+}
+// As an operand of mma_s8 but for the order of terms, which is that of P: by digit, by tile of 16 channels, by half of
+// the eight, then two words a lane.
+template <class G>
+PLUMBLINE_DEVICE void put_digits(const Packed<G, 8>& raw, const ProjectedGradient& gradient, core::ChannelGrid grid,
+                                 int channel, int t, int of_digit, std::byte* to) {
+  uint32_t word[core::kDigits][2];
+  digits_of<G>(raw, gradient, grid, word);
   to += channel / 16 * (16 * core::kSlab) + (channel % 8 * 4 + t) * 8 + channel % 16 / 8 * 4;
   PLUMBLINE_UNROLL
   for (int d = 0; d < core::kDigits; ++d) {
@@ -167,21 +194,21 @@ PLUMBLINE_DEVICE void put_digits(const Packed<G, 8>& raw, const ProjectedGradien
 
 // ---- the product ----
 
-template <class Form>
 struct ProjectShared {
-  uint32_t largest[Form::kChannels];
+  uint32_t largest[kProjectChannels];
 };
 
 // Bits of the largest |g| of the tile's channels.
-template <class Form>
-PLUMBLINE_DEVICE void find_largest(const Task& task, int first, ProjectShared<Form>& shared) {
+PLUMBLINE_DEVICE void find_largest(const Task& task, int first, ProjectShared& shared) {
   const TensorPlan& plan = task.plan;
   const uint32_t* const all = scratch_at<const uint32_t>(task, plan.channel_largest);
   const int lane = thread_index() % kWarp, parts = plan.reduces_columns ? plan.panels : plan.strips;
   const int count = core::is_mutant(core::Mutant::grid_of_first_part) ? 1 : parts;
-  for (int c = thread_index() / kWarp; c < Form::kChannels; c += kProjectThreads / kWarp) {
+  PLUMBLINE_LOOP
+  for (int c = thread_index() / kWarp; c < kProjectChannels; c += block_size() / kWarp) {
     uint32_t largest = 0;
     if (first + c < plan.channels) {
+      PLUMBLINE_LOOP
       for (int i = lane; i < count; i += kWarp) {
         const uint32_t x =
             plan.reduces_columns ? all[int64_t(first + c) * parts + i] : all[int64_t(i) * plan.cols + first + c];
@@ -193,31 +220,45 @@ PLUMBLINE_DEVICE void find_largest(const Task& task, int first, ProjectShared<Fo
   }
 }
 
-PLUMBLINE_DEVICE void put_low(const Task& task, int channel, int rank, float value) {
-  const TensorPlan& plan = task.plan;
-  if (channel >= plan.channels || rank >= plan.rank) return;
-  const int64_t at = plan.reduces_columns ? int64_t(channel) * plan.rank + rank : int64_t(rank) * plan.cols + channel;
-  scratch_at<float>(task, plan.low_rank_gradient)[at] =
-      core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient, value));
-}
+// G_low as it lies in scratch; what is outside it goes nowhere.
+struct LowRankOutput {
+  float* low;
+  int channels, ranks;
+  int64_t channel_pitch, rank_pitch;
+  PLUMBLINE_DEVICE explicit LowRankOutput(const Task& task)
+      : low(scratch_at<float>(task, task.plan.low_rank_gradient)),
+        channels(task.plan.channels),
+        ranks(task.plan.rank),
+        channel_pitch(task.plan.reduces_columns ? task.plan.rank : 1),
+        rank_pitch(task.plan.reduces_columns ? 1 : task.plan.cols) {}
+  PLUMBLINE_DEVICE void put(int channel, int rank, float value) const {
+    if (channel >= channels || rank >= ranks) return;
+    low[channel * channel_pitch + rank * rank_pitch] =
+        core::canonical(core::perturbed(core::PerturbedStage::low_rank_gradient, value));
+  }
+};
 
-// The tile's channels that are not finite.
-template <class G, class Form>
+// The tile's channels that are not finite, of `ranks` ranks, by thread number `thread` of `threads`.
+template <class G, class Entries>
 PLUMBLINE_DEVICE void put_nonfinite(const Task& task, const ProjectedGradient& gradient, int first, int first_rank,
-                                    const ProjectShared<Form>& shared) {
+                                    int ranks, int thread, int threads, const ProjectShared& shared) {
   const TensorPlan& plan = task.plan;
   const G* const elements = static_cast<const G*>(task.gradient);
   const int8_t* const entries = scratch_at<const int8_t>(task, plan.projection_entries);
-  for (int c = 0; c < Form::kChannels && first + c < plan.channels; ++c) {
+  const LowRankOutput output(task);
+  PLUMBLINE_LOOP
+  for (int c = 0; c < kProjectChannels && first + c < plan.channels; ++c) {
     if (shared.largest[c] < core::kInfinityBits) continue;
-    for (int k = first_rank + thread_index(); k < first_rank + Form::kRanks && k < plan.rank; k += kProjectThreads) {
+    PLUMBLINE_LOOP
+    for (int k = first_rank + thread; k < first_rank + ranks && k < plan.rank; k += threads) {
       double sum = 0.0;
+      PLUMBLINE_LOOP
       for (int j = 0; j < plan.reduced; ++j) {
         const int64_t at =
             plan.reduces_columns ? int64_t(first + c) * plan.cols + j : int64_t(j) * plan.cols + first + c;
-        sum = core::add_nonfinite(sum, gradient(elements[at]), entries[entry_offset(plan, j, k)]);
+        sum = core::add_nonfinite(sum, gradient(elements[at]), entries[entry_offset<Entries>(plan, j, k)]);
       }
-      put_low(task, first + c, k, float(sum));
+      output.put(first + c, k, float(sum));
     }
   }
 }
@@ -225,12 +266,13 @@ PLUMBLINE_DEVICE void put_nonfinite(const Task& task, const ProjectedGradient& g
 // The sums of a block: parts first, digits then, some of every thread's at once.
 template <class Form>
 PLUMBLINE_DEVICE void put_sums(const Task& task, int32_t (&sum)[Form::kSums], int first, int first_rank,
-                               int32_t* exchange, const ProjectShared<Form>& shared) {
+                               int32_t* exchange, const ProjectShared& shared) {
   constexpr int kOfWarp = Form::kAtOnce * kWarp;
   const int lane = thread_index() % kWarp, warp = thread_index() / kWarp;
   const int digit = warp / 4, across = warp % Form::kAcross, part = warp % 4 / Form::kAcross;
   int32_t* const own = exchange + (digit * Form::kAcross + across) * kOfWarp + lane;
   const double unit = core::projection_unit(task.plan.rank);
+  const LowRankOutput output(task);
   PLUMBLINE_UNROLL
   for (int start = 0; start < Form::kSums; start += Form::kAtOnce) {
     PLUMBLINE_UNROLL
@@ -254,7 +296,7 @@ PLUMBLINE_DEVICE void put_sums(const Task& task, int32_t (&sum)[Form::kSums], in
       if (largest >= core::kInfinityBits) continue;
       const int64_t total = core::sum_of_digits(exchange[2 * Form::kAcross * kOfWarp + at],
                                                 exchange[Form::kAcross * kOfWarp + at], exchange[at]);
-      put_low(task, first + c, first_rank + rank, core::low_rank_gradient(total, core::grid_step(largest, unit)));
+      output.put(first + c, first_rank + rank, core::low_rank_gradient(total, core::grid_step(largest, unit)));
     }
   }
 }
@@ -263,7 +305,7 @@ template <class G, class Form>
 PLUMBLINE_KERNEL(kProjectThreads, Form::kBlocks)
 project(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_SHARED(ProjectShared<Form>, shared);
+  PLUMBLINE_SHARED(ProjectShared, shared);
   PLUMBLINE_DYNAMIC_SHARED(std::byte, ring);
   const Task task = open_task(launch, plan_shared);
   if (skips(task)) return;
@@ -365,7 +407,8 @@ project(const Launch launch) {
   }
   copy_wait<0>();  // the last ones only bring zeros, but to where the sums go now
   put_sums<Form>(task, sum, first, first_rank, reinterpret_cast<int32_t*>(ring), shared);
-  put_nonfinite<G>(task, gradient, first, first_rank, shared);
+  put_nonfinite<G, LaneEntries>(task, gradient, first, first_rank, Form::kRanks, thread_index(), kProjectThreads,
+                                shared);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

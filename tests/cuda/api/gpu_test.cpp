@@ -183,6 +183,44 @@ TEST_F(Gpu, ManyTensorsHaveTheBitsOfTheHostTwin) {
   }
 }
 
+// Projections onto more ranks than 128 have kernels of their own: tensors that end within a tile, in every type,
+// together and alone; channels that are rows of 256 values and others; a tile of ranks that is not the only one; an
+// infinity.
+TEST_F(Gpu, ProjectionsOntoManyRanksHaveTheBitsOfTheHostTwin) {
+  const std::vector<OptionList> options = {
+      {{"projection_rank", "256"}, {"beta1", "0.9"}, {"parameter_norm", "carried"}},
+      {{"projection_rank", "256"}, {"nonfinite", "propagate"}, {"storage", "al16"}, {"projection_scale_by", "tensor"}},
+      {{"projection_rank", "135"}, {"beta1", "0.9"}, {"momentum_storage", "uf8"}, {"nonfinite", "skip"}},
+      {{"projection_rank", "300"}, {"projection_factored", "true"}, {"beta1", "0.9"}}};
+  std::vector<GroupOptions> groups;
+  for (const OptionList& group : options) groups.push_back(options_of(group));
+  std::vector<TensorSpec> specs;
+  for (int group = 0; group < int(groups.size()); ++group) {
+    for (const auto& shape :
+         std::vector<std::vector<int64_t>>{{333, 301}, {301, 333}, {1100, 1032}, {310, 700}, {600, 304}}) {
+      const int k = int(specs.size());
+      specs.push_back({"tensor " + std::to_string(k), shape, Type(k % 3), Type(k / 2 % 3), group});
+    }
+  }
+  const auto compare = [&](const std::vector<TensorSpec>& some) {
+    DeviceTraining device(some, groups);
+    Training host(some, groups);
+    for (int t = 1; t <= 3; ++t) {
+      for (size_t i = 0; i < some.size(); ++i) {
+        Values& values = host.gradients[i];
+        values.fill(1e-2, 1000 * uint64_t(t) + i);
+        if (t == 2) values.set(1234, std::numeric_limits<float>::infinity());
+        device.gradients[i].upload(values.span());
+      }
+      device.optimizer.step(device.pointers);
+      host.optimizer.step(host.pointers);
+      ASSERT_EQ(differences(device, host), "") << "step " << t;
+    }
+  };
+  compare(specs);
+  for (const size_t i : {size_t(0), size_t(8), size_t(13)}) compare({specs[i]});
+}
+
 TEST_F(Gpu, EachTensorAloneHasTheBitsOfTheTensorAmongMany) {
   DeviceTraining together(specs(true), groups(true));
   for (int t = 1; t <= 2; ++t) together.step(t);

@@ -384,6 +384,28 @@ TEST(EmulatorEngine, AgreesWithProjectionOfEveryRank) {
   }
 }
 
+// Channels that are rows of 256 values, each of which a warp holds: with and without momentum, in every storage.
+TEST(EmulatorEngine, AgreesWhereAWarpHoldsAChannel) {
+  constexpr Storage kMomentum[] = {Storage::uf4, Storage::uf8, Storage::bf16, Storage::fp32};
+  for (int turn = 0; turn < 6; ++turn) {
+    const int block = kStorages[turn % 4] == Storage::linear_u8 ? 64 << turn : 2048;  // a tile: the common case
+    Case c{turn % 2 == 0 ? Shape{261, 257} : Shape{269, 264}, with(kStorages[turn % 4], block)};
+    c.options.projection_rank = 256;
+    c.options.projection_scale_by = turn % 3 == 1 ? ProjectionScale::tensor : ProjectionScale::channel;
+    if (turn != 5) c.options.beta1 = 0.9;
+    c.options.momentum_storage = kMomentum[turn / 2];
+    c.options.momentum_rounding = turn % 3 == 0 ? Rounding::stochastic : Rounding::nearest;
+    c.options.momentum_block = 64 << (turn % 4);
+    c.options.parameter_norm = turn % 2 == 1 ? ParameterNorm::carried : ParameterNorm::fresh;
+    c.options.nonfinite = kPolicies[turn % 3];
+    c.gradient = kTypes[turn % 3];
+    c.regime = turn > 3 ? Regime::wild : Regime::plain;
+    c.steps = 2;
+    c.schedule = uint64_t(turn);
+    expect_same(c);
+  }
+}
+
 // Codes that are rounded at random, and parameters.
 TEST(EmulatorEngine, AgreesForEveryRounding) {
   uint64_t schedule = 0;
