@@ -46,6 +46,8 @@ PLUMBLINE_DEVICE void begin_grid() {
 #endif
 }
 PLUMBLINE_DEVICE void block_barrier() { __syncthreads(); }
+// Of the block's first `threads` threads, a multiple of 32; the others go on.
+PLUMBLINE_DEVICE void part_barrier(int threads) { asm volatile("bar.sync 1, %0;" ::"r"(threads) : "memory"); }
 PLUMBLINE_DEVICE void warp_barrier() { __syncwarp(); }
 
 template <class T>

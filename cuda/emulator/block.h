@@ -66,10 +66,15 @@ struct Shared {  // one kind of a block's shared memory, guarded at its end
   }
 };
 
+struct Barrier {
+  int arrived = 0;
+  Site site;  // of those who wait
+};
+
 struct Block {
-  int index = -1, live = 0, arrived = 0;
+  int index = -1, live = 0;
   int counting = 0;  // threads that wait for a counter
-  Site barrier;
+  Barrier whole, part;
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   std::vector<Range> ranges;  // under way

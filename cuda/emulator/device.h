@@ -29,6 +29,7 @@ inline int grid_size() { return emulator::position.grid_size; }
 
 inline void begin_grid() {}
 inline void block_barrier(Site site = Site::current()) { emulator::block_barrier(site); }
+inline void part_barrier(int threads, Site site = Site::current()) { emulator::part_barrier(threads, site); }
 
 template <class T>
 T shuffle(T x, int lane, Site site = Site::current()) {

@@ -96,7 +96,7 @@ class Machine {
 void Machine::start(Block& b, int index) {
   b.index = index;
   b.live = launch_.block;
-  b.arrived = 0;
+  b.whole.arrived = b.part.arrived = 0;
   b.counting = 0;
   b.static_table.clear();
   b.ranges.clear();
@@ -286,21 +286,34 @@ void run(const Launch& launch, void (*body)(const void*), const void* arguments)
   }
 }
 
-void block_barrier(Site site) {
-  Block& b = machine->block();
-  if (b.arrived == 0) b.barrier = site;
-  if (!same_place(site, b.barrier))
-    machine->fail(fmt::format("barrier, while others wait at the one of {}", place(b.barrier)), site);
-  if (++b.arrived < position.block_size) {
+namespace {
+
+// Of the block's first `threads` threads.
+void meet(Barrier& barrier, int threads, Site site) {
+  if (barrier.arrived == 0) barrier.site = site;
+  if (!same_place(site, barrier.site))
+    machine->fail(fmt::format("barrier, while others wait at the one of {}", place(barrier.site)), site);
+  if (++barrier.arrived < threads) {
     machine->wait(Wait::barrier, site);
     return;
   }
-  b.arrived = 0;
+  barrier.arrived = 0;
   // The last to arrive goes back to the schedule too, so that it has no lead that a GPU would not give it.
-  for (Warp& w : b.warps) w.ready = 0;
+  Block& b = machine->block();
+  for (int w = 0; w < threads / kWarpSize; ++w) b.warps[size_t(w)].ready = 0;
   machine->thread().wait = Wait::barrier;
-  machine->wake(b, 0, position.block_size);
+  machine->wake(b, 0, threads);
   machine->yield();
+}
+
+}  // namespace
+
+void block_barrier(Site site) { meet(machine->block().whole, position.block_size, site); }
+
+void part_barrier(int threads, Site site) {
+  if (position.thread >= threads || threads % kWarpSize != 0)
+    machine->fail(fmt::format("a barrier of {} threads", threads), site);
+  meet(machine->block().part, threads, site);
 }
 
 uint64_t warp_exchange(uint64_t value, int source_lane, Site site) {

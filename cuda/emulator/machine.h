@@ -47,6 +47,8 @@ struct Position {
 inline thread_local constinit Position position{};
 
 void block_barrier(Site site);
+// Of the block's first `threads` threads, a multiple of the warp size and always the same.
+void part_barrier(int threads, Site site);
 // Every lane of the warp gives a value and takes that of source_lane.
 uint64_t warp_exchange(uint64_t value, int source_lane, Site site);
 // Until a counter in memory, which other blocks may raise, is at least so high.

@@ -48,10 +48,11 @@ struct FinishShared {
 };
 
 // C_j and b_j of 64 columns, and T over them of (sum_i g^2/R_i)/C_j.
+template <class Team>
 PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, int64_t slice, int tile, float old,
                                      const core::StepScalars& scalars, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
-  const int t = thread_index(), j = t % core::kColumnTile, groups_at_once = block_size() / core::kColumnTile;
+  const int t = thread_index(), j = t % core::kColumnTile, groups_at_once = Team::size() / core::kColumnTile;
   const int col = tile * core::kColumnTile + j;
   const int64_t first_slice = core::is_mutant(core::Mutant::partials_of_first_slice) ? slice : task.first_slice;
   const int64_t from = (slice - first_slice) * plan.strips * plan.pitch + col;
@@ -74,7 +75,7 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
     shared.columns.col[group][j] = thread_tree(c);
     shared.columns.weighted[group][j] = thread_tree(w);
   }
-  if (!core::is_mutant(core::Mutant::finish_barrier_lost)) block_barrier();
+  if (!core::is_mutant(core::Mutant::finish_barrier_lost)) Team::barrier();
   if (t < core::kColumnTile) {
     double norm = 0.0;
     if (col < plan.cols) {
@@ -95,18 +96,19 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
     norm = warp_tree(norm);
     if (t % kWarp == 0) shared.norm[t / kWarp] = norm;
   }
-  block_barrier();
+  Team::barrier();
   if (t == 0) scratch_at<double>(task, plan.norm_tiles)[slice * plan.column_tiles + tile] = thread_tree(shared.norm);
 }
 
 // What finish_norm does before the first step of others, of a tensor that is stepped by tickets.
-template <class Shared>
+template <class Team, class Shared>
 PLUMBLINE_FUNCTION void make_group_norm(const Task task, int64_t first, int64_t end, Shared& shared) {
-  group_sums_of_any_type(task, first, end, 1, shared);
-  block_barrier();
+  group_sums_of_any_type<Team>(task, first, end, 1, shared);
+  Team::barrier();
 }
 
 // T over a tile's rows of R, and of the panel sums of p^2.
+template <class Team>
 PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int64_t slice, int tile, NormSource source,
                                   FinishShared& shared) {
   const TensorPlan& plan = task.plan;
@@ -115,16 +117,17 @@ PLUMBLINE_DEVICE void finish_rows(const Task& task, const AverageView& view, int
   if (source == NormSource::made && plan.hyper.carried && plan.ticketed) {
     constexpr int kGroups = core::kRowTile / core::kNormRows;
     const int64_t group = slice * plan.norm_sums() + tile * kGroups;
-    make_group_norm(task, group, group + core::ceil_div(count, core::kNormRows), shared.groups);
+    make_group_norm<Team>(task, group, group + core::ceil_div(count, core::kNormRows), shared.groups);
   }
   const float* const row = scratch_at<float>(task, view.row) + slice * plan.rows + first;
-  const double sum = block_tree_over<core::kRowTile / kWarp>(
+  const double sum = block_tree_over<core::kRowTile / kWarp, Team>(
       count, [&](int64_t i) { return double(row[i]); }, shared.tree);
   if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[slice * plan.row_tiles + tile] = sum;
-  finish_norm(task, slice, tile, source, shared.tree);
+  finish_norm<Team>(task, slice, tile, source, shared.tree);
 }
 
 // Sums over a slice's tiles; in shared.sums for thread 0.
+template <class Team>
 PLUMBLINE_DEVICE void slice_sums(const Task& task, int64_t slice, NormSource source, FinishShared& shared) {
   const TensorPlan& plan = task.plan;
   const double* const norm_tiles = scratch_at<double>(task, plan.norm_tiles) + slice * plan.column_tiles;
@@ -139,13 +142,13 @@ PLUMBLINE_DEVICE void slice_sums(const Task& task, int64_t slice, NormSource sou
     if (warp == 1) sum = warp_tree_over<kEach>(plan.row_tiles, of(row_tiles));
     if (warp == 2 && source != NormSource::none) sum = warp_tree_over<kEach>(plan.row_tiles, of(squares));
     if (warp < 3 && t % kWarp == 0) shared.sums[warp] = sum;
-    block_barrier();
+    Team::barrier();
     return;
   }
-  const double norm = block_tree_over<4>(plan.column_tiles, of(norm_tiles), shared.tree);
-  const double rows = block_tree_over<4>(plan.row_tiles, of(row_tiles), shared.tree);
+  const double norm = block_tree_over<4, Team>(plan.column_tiles, of(norm_tiles), shared.tree);
+  const double rows = block_tree_over<4, Team>(plan.row_tiles, of(row_tiles), shared.tree);
   const double parameter =
-      source == NormSource::none ? 0.0 : block_tree_over<4>(plan.row_tiles, of(squares), shared.tree);
+      source == NormSource::none ? 0.0 : block_tree_over<4, Team>(plan.row_tiles, of(squares), shared.tree);
   if (t != 0) return;
   shared.sums[0] = norm;
   shared.sums[1] = rows;
@@ -177,6 +180,7 @@ PLUMBLINE_DEVICE void finish_scalars(const Task& task, bool confidence, NormSour
 }
 
 // The last block of a slice; and of the tensor, where that has more of them.
+template <class Team>
 PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int64_t slice, NormSource source,
                                   FinishShared& shared) {
   const TensorPlan& plan = task.plan;
@@ -184,7 +188,7 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
   double* const sums = scratch_at<double>(task, plan.slice_sums);
   float* const k = scratch_at<float>(task, plan.slice_step);
-  slice_sums(task, slice, source, shared);
+  slice_sums<Team>(task, slice, source, shared);
   if (t == 0) {
     const double mean = core::mean_row(shared.sums[1], plan.rows);
     const double update_sum = core::slice_update_sum(mean, shared.sums[0]);
@@ -198,25 +202,26 @@ PLUMBLINE_DEVICE void finish_sums(const Task& task, const AverageView& view, int
       if (source != NormSource::none) sums[2 * plan.slices + slice] = shared.sums[2];
     }
   }
-  if (plan.slices == 1 || !is_last_block(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
+  if (plan.slices == 1 || !is_last_block<Team>(done + plan.slices, uint32_t(plan.slices), shared.arrived)) return;
   const auto of = [&](int which) {
     return [=, &plan](int64_t i) { return load_fresh(sums + which * plan.slices + i); };
   };
-  const double update_sum = block_tree_over<4>(plan.slices, of(view.norm_at), shared.tree);
-  const double parameter_sum = source == NormSource::none ? 0.0 : block_tree_over<4>(plan.slices, of(2), shared.tree);
+  const double update_sum = block_tree_over<4, Team>(plan.slices, of(view.norm_at), shared.tree);
+  const double parameter_sum =
+      source == NormSource::none ? 0.0 : block_tree_over<4, Team>(plan.slices, of(2), shared.tree);
   if (t == 0) {
     done[plan.slices] = 0;
     finish_scalars(task, view.confidence, source, update_sum, parameter_sum, shared);
   }
-  block_barrier();
-  for (int64_t i = t; i < plan.slices; i += block_size())
+  Team::barrier();
+  for (int64_t i = t; i < plan.slices; i += Team::size())
     k[i] = slice_coefficient(task, shared.scalars, view.confidence,
                              of(view.mean_at)(core::is_mutant(core::Mutant::slices_share_mean) ? 0 : i));
 }
 
-// One tile, by a block of two warps or more: those of rows come first. begin() comes before anything that this step's
+// One tile, by two warps or more of a block: those of rows come first. begin() comes before anything that this step's
 // sweep wrote is read; the state is what the step starts from.
-template <class Begin>
+template <class Team = WholeBlock, class Begin>
 PLUMBLINE_DEVICE void finish_tile(const Task& task, FinishShared& shared, const Begin& begin) {
   const TensorPlan& plan = task.plan;
   const AverageView view(task);
@@ -233,17 +238,17 @@ PLUMBLINE_DEVICE void finish_tile(const Task& task, FinishShared& shared, const 
   const core::StepScalars& scalars = *scalars_of(task);
   if (view.confidence && scalars.skipped) return;
   // what the last block needs at the end
-  if (t == block_size() - 1) {
+  if (t == Team::size() - 1) {
     shared.scalars = scalars;
     shared.nonfinite = load_fresh(scratch_at<uint64_t>(task, plan.nonfinite_count));
   }
   const NormSource source = norm_source(task, scalars);
   if (tile < plan.row_tiles)
-    finish_rows(task, view, slice, tile, source, shared);
+    finish_rows<Team>(task, view, slice, tile, source, shared);
   else
-    finish_columns(task, view, slice, column_tile, old, scalars, shared);
-  if (is_last_block(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))
-    finish_sums(task, view, slice, source, shared);
+    finish_columns<Team>(task, view, slice, column_tile, old, scalars, shared);
+  if (is_last_block<Team>(scratch_at<uint32_t>(task, plan.done) + slice, uint32_t(tiles), shared.arrived))
+    finish_sums<Team>(task, view, slice, source, shared);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -21,11 +21,9 @@ PLUMBLINE_DEVICE double panel_sum(const P* row, int cols, int panel) {
   double sums[kVectors];
   PLUMBLINE_UNROLL
   for (int v = 0; v < kVectors; ++v) {
-    const auto x = unpack<P, E>(p[v]);
-    double s[E];
-    PLUMBLINE_UNROLL
-    for (int e = 0; e < E; ++e) s[e] = core::norm_square(core::widen(x.x[e]));
-    sums[v] = thread_tree(s);
+    float x[E];
+    widen_all<P>(p[v], x);
+    sums[v] = norm_tree(x);
   }
   if (cols - panel * core::kPanel <= kWarp * E) return warp_tree(sums[0]);
   return tree_over_numbers<kVectors>(warp_trees(sums, lane));
@@ -73,10 +71,10 @@ PLUMBLINE_DEVICE void write_group_sum(const GroupNorm& shared, int rows, int pan
   if (lane == 0) *to = sum;
 }
 // Every `step`-th of the groups [first, end) of all slices, by a block.
-template <class P>
+template <class P, class Team>
 PLUMBLINE_DEVICE void group_sums(const Task& task, int64_t first, int64_t end, int64_t step, GroupNorm& shared) {
   const TensorPlan& plan = task.plan;
-  const int warp = thread_index() / kWarp, warps = block_size() / kWarp;
+  const int warp = thread_index() / kWarp, warps = Team::size() / kWarp;
   for (int64_t group = first; group < end; group += step) {
     const int64_t slice = group / plan.norm_sums();
     const int row = int(group % plan.norm_sums()) * core::kNormRows, left = plan.rows - row;
@@ -87,20 +85,21 @@ PLUMBLINE_DEVICE void group_sums(const Task& task, int64_t first, int64_t end, i
       const double sum = panel_sum(from + int64_t(r) * plan.cols, plan.cols, panel);
       if (thread_index() % kWarp == 0) shared.panel[r][panel] = sum;
     }
-    block_barrier();
+    Team::barrier();
     if (warp == 0) write_group_sum(shared, rows, plan.panels, scratch_at<double>(task, plan.parameter_sums) + group);
-    block_barrier();
+    Team::barrier();
   }
 }
+template <class Team = WholeBlock>
 PLUMBLINE_DEVICE void group_sums_of_any_type(const Task& task, int64_t first, int64_t end, int64_t step,
                                              GroupNorm& shared) {
   switch (task.plan.parameter) {
     case Type::float32:
-      return group_sums<float>(task, first, end, step, shared);
+      return group_sums<float, Team>(task, first, end, step, shared);
     case Type::bfloat16:
-      return group_sums<core::bf16>(task, first, end, step, shared);
+      return group_sums<core::bf16, Team>(task, first, end, step, shared);
     case Type::float16:
-      return group_sums<core::f16>(task, first, end, step, shared);
+      return group_sums<core::f16, Team>(task, first, end, step, shared);
   }
 }
 
@@ -117,8 +116,9 @@ struct PanelTree {
         panels(task.plan.norm_panels()),
         bits(core::tree_height(panels)) {}
   // T over them all, valid in thread 0.
+  template <class Team = WholeBlock>
   PLUMBLINE_DEVICE double sum(TreeScratch& shared) const {
-    return block_tree_over<8>(
+    return block_tree_over<8, Team>(
         rows << bits,
         [&](int64_t i) {
           const int64_t row = i >> bits, panel = i & ((int64_t(1) << bits) - 1);
@@ -138,6 +138,7 @@ PLUMBLINE_DEVICE NormSource norm_source(const Task& task, const core::StepScalar
 }
 
 // T over the panel sums of a tile of rows by a block.
+template <class Team = WholeBlock>
 PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, NormSource source, TreeScratch& shared) {
   if (source == NormSource::none) return;
   const TensorPlan& plan = task.plan;
@@ -146,10 +147,10 @@ PLUMBLINE_DEVICE void finish_norm(const Task& task, int64_t slice, int tile, Nor
   // Before the first step there is nothing to carry: one pass over p here, not a launch that has no use ever after.
   if (source == NormSource::made && plan.hyper.carried && !plan.ticketed) {
     panel_sums_of_any_type(task, slice, int64_t(first) * plan.panels, int64_t(first + count) * plan.panels,
-                           thread_index() / kWarp, block_size() / kWarp);
-    block_barrier();
+                           thread_index() / kWarp, Team::size() / kWarp);
+    Team::barrier();
   }
-  const double squares = PanelTree(task, plan.parameter_sums, slice, first, count).sum(shared);
+  const double squares = PanelTree(task, plan.parameter_sums, slice, first, count).template sum<Team>(shared);
   const int64_t at = (plan.slices + slice) * plan.row_tiles + tile;  // behind the sums of R
   if (thread_index() == 0) scratch_at<double>(task, plan.row_tile_sums)[at] = squares;
 }

@@ -1,7 +1,9 @@
 // The canonical tree T (core/geometry.h) over vectors, warps, blocks and arrays: adjacent pairs first, everywhere.
 #pragma once
 #include "cuda/core/geometry.h"
+#include "cuda/core/mutant.h"
 #include "cuda/core/tree.h"
+#include "cuda/core/update.h"
 #include "cuda/device.h"
 
 namespace plumbline::PLUMBLINE_TARGET {
@@ -15,6 +17,16 @@ PLUMBLINE_DEVICE F thread_tree(const F (&x)[N]) {
     return x[First];
   else
     return core::pair(thread_tree<F, N, First, Count / 2>(x), thread_tree<F, N, First + Count / 2, Count / 2>(x));
+}
+
+// T over core::norm_square of N values: as squares are exact, a fused sum of two has the bits of the sum.
+template <int N>
+PLUMBLINE_DEVICE double norm_tree(const float (&x)[N]) {
+  double pairs[N / 2];
+  PLUMBLINE_UNROLL
+  for (int i = 0; i < N / 2; ++i)
+    pairs[i] = core::fma(double(x[2 * i]), double(x[2 * i]), core::norm_square(x[2 * i + 1]));
+  return thread_tree(pairs);
 }
 
 // T over the lanes; every lane gets it.
@@ -64,19 +76,31 @@ PLUMBLINE_DEVICE F tree_over_numbers(F x) {
   return x;
 }
 
+// Who works together: all threads of a block, or its first ones, while the others do something else.
+struct WholeBlock {
+  PLUMBLINE_DEVICE static int size() { return block_size(); }
+  PLUMBLINE_DEVICE static void barrier() { block_barrier(); }
+};
+template <int Threads>
+struct FirstThreads {
+  PLUMBLINE_DEVICE static int size() { return Threads; }
+  PLUMBLINE_DEVICE static void barrier() { part_barrier(Threads); }
+};
+
 struct TreeScratch {
   double warp[kWarp];
   double level[48];  // of push_level, thread 0 only
 };
 
 // T over one value per thread of the block; the sum is valid in warp 0.
+template <class Team = WholeBlock>
 PLUMBLINE_DEVICE double block_tree(double x, TreeScratch& shared) {
-  const int lane = thread_index() % kWarp, warp = thread_index() / kWarp, warps = block_size() / kWarp;
+  const int lane = thread_index() % kWarp, warp = thread_index() / kWarp, warps = Team::size() / kWarp;
   x = warp_tree(x);
   if (lane == 0) shared.warp[warp] = x;
-  if (!core::is_mutant(core::Mutant::tree_barrier_lost)) block_barrier();
+  if (!core::is_mutant(core::Mutant::tree_barrier_lost)) Team::barrier();
   if (warp == 0) x = warp_tree(lane < warps ? shared.warp[lane] : 0.0);
-  block_barrier();
+  Team::barrier();
   return x;
 }
 
@@ -101,11 +125,11 @@ PLUMBLINE_DEVICE F fold_levels(const F* level, int64_t count) {
 }
 
 // T over load(0) ... load(count - 1) by a block; the sum is valid in thread 0.
-template <int Each, class Load>
+template <int Each, class Team = WholeBlock, class Load>
 PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScratch& shared) {
   const bool one_warp = count <= int64_t(Each) * kWarp;  // then the others have nothing, and nothing to wait for
   if (one_warp && thread_index() >= kWarp) return 0.0;
-  const int readers = 1 << (core::tree_height(block_size() + 1) - 1);  // the largest power of two of threads
+  const int readers = 1 << (core::tree_height(Team::size() + 1) - 1);  // the largest power of two of threads
   const int64_t span = int64_t(Each) * readers, rounds = core::ceil_div(count, span);
   double sum = 0.0;
   for (int64_t round = 0; round < rounds; ++round) {
@@ -115,7 +139,7 @@ PLUMBLINE_DEVICE double block_tree_over(int64_t count, const Load& load, TreeScr
     PLUMBLINE_UNROLL
     for (int i = 0; i < Each; ++i) x[i] = first + i < end ? load(first + i) : 0.0;
     if (one_warp) return warp_tree(thread_tree(x));
-    sum = block_tree(thread_tree(x), shared);
+    sum = block_tree<Team>(thread_tree(x), shared);
     if (rounds > 1 && thread_index() == 0) push_level(shared.level, round, sum);
   }
   if (rounds > 1 && thread_index() == 0) sum = fold_levels(shared.level, rounds);
@@ -170,13 +194,14 @@ PLUMBLINE_DEVICE F tree_part(int64_t count, int part, int parts, const Load& loa
 }
 
 // True in every thread of the last of `total` blocks to come here, once all that they wrote is visible to it.
+template <class Team = WholeBlock>
 PLUMBLINE_DEVICE bool is_last_block(uint32_t* arrived, uint32_t total, uint32_t& shared) {
-  block_barrier();
+  Team::barrier();
   if (thread_index() == 0) {
     memory_fence();
     shared = atomic_add(arrived, uint32_t(1));
   }
-  block_barrier();
+  Team::barrier();
   const bool early = core::is_mutant(core::Mutant::last_block_early) && total > 1;
   const bool last = shared == total - (early ? 2 : 1);
   if (last) memory_fence();

@@ -44,17 +44,18 @@ struct TicketLauncher {
 };
 
 // One tile of finish, number task.block of task.blocks. The last one of a tensor takes it out of the ring.
+template <class Team>
 PLUMBLINE_FUNCTION void take_tile(const Task& task, TicketCounters& counters) {
   PLUMBLINE_SHARED(FinishShared, shared);
   const TensorPlan& plan = task.plan;
   uint32_t* const arrivals = scratch_at<uint32_t>(task, plan.arrivals);
   const bool first = thread_index() == 0;
-  finish_tile(task, shared, [&] {
+  finish_tile<Team>(task, shared, [&] {
     if (first && !core::is_mutant(core::Mutant::strips_unwaited))
       wait_for(arrivals, uint32_t(plan.slices * plan.strips));
-    block_barrier();
+    Team::barrier();
   });
-  block_barrier();
+  Team::barrier();
   if (!first || signal(arrivals + 1) + 1 != uint32_t(task.blocks)) return;
   arrivals[0] = arrivals[1] = 0;
   wait_for(&counters.left_ring, uint32_t(plan.ring_order));
@@ -97,7 +98,7 @@ sweep_tickets(const Launch launch) {
     const Task task = task_of(launch, item, *reinterpret_cast<const TensorPlan*>(shared.plan.bytes));
     swept = -1;
     if (item.tile != 0) {
-      take_tile(task, counters);
+      take_tile<WholeBlock>(task, counters);
       continue;
     }
     if (t == watcher) shared.left_ring = read_count(&counters.left_ring);
@@ -105,7 +106,7 @@ sweep_tickets(const Launch launch) {
                                                          TicketLauncher{counters, shared.left_ring});
     swept = task.plan.arrivals;
   }
-  if (t == first && signal(&counters.ended) + 1 == uint32_t(grid_size())) counters = {0, 0, 0};
+  if (t == first && signal(&counters.ended) + 1 == uint32_t(grid_size())) counters = {};
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -1,5 +1,7 @@
 // Short vectors of elements as threads hold them, and their way from and to memory.
 #pragma once
+#include <type_traits>
+
 #include "cuda/core/number.h"
 #include "cuda/device.h"
 
@@ -32,6 +34,45 @@ PLUMBLINE_DEVICE Words pack(const Vec<T, N>& v) {
   Words words;
   std::memcpy(&words, &v, sizeof words);
   return words;
+}
+// N elements from memory as float32: of bfloat16 an instruction each.
+template <class T, int N, class Words>
+PLUMBLINE_DEVICE void widen_all(const Words& words, float (&x)[N]) {
+  if constexpr (std::is_same_v<T, core::bf16>) {
+    static_assert(sizeof words == N * sizeof(T));
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) {
+      const uint32_t pair = words.word[e / 2];
+      x[e] = core::from_bits(e % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+    }
+  } else {
+    const auto v = unpack<T, N>(words);
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) x[e] = core::widen(v.x[e]);
+  }
+}
+
+// The other way, as core::narrow does it: to bfloat16 two at once.
+template <class T, int N>
+PLUMBLINE_DEVICE void narrow_all(const float (&x)[N], Vec<T, N>& v) {
+  const auto one_by_one = [&] {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < N; ++e) core::narrow(x[e], v.x[e]);
+  };
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  if constexpr (std::is_same_v<T, core::bf16>) {
+    if (core::is_mutant(core::Mutant::bfloat16_truncated)) return one_by_one();
+    uint32_t pairs[N / 2];
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < N / 2; ++i)
+      asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pairs[i]) : "f"(x[2 * i + 1]), "f"(x[2 * i]));
+    std::memcpy(&v, pairs, sizeof v);
+  } else {
+    one_by_one();
+  }
+#else
+  one_by_one();
+#endif
 }
 
 // The first `count` of N elements, the others 0; `whole` promises count >= N or count <= 0, and an aligned address.

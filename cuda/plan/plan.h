@@ -143,9 +143,10 @@ struct TensorPlan {
   PLUMBLINE_HD int norm_panels() const { return ticketed ? 1 : panels; }
   PLUMBLINE_HD int64_t norm_sums() const { return int64_t(norm_groups(rows)) * norm_panels(); }
 };
-// What blocks of a launch by tickets share: the next ticket, tensors that have left the ring, blocks that have ended.
+// What blocks of a launch by tickets share: the next ticket, tensors that have left the ring, blocks that have ended;
+// the next tile where tiles are claimed apart.
 struct TicketCounters {
-  uint32_t next, left_ring, ended;
+  uint32_t next, left_ring, ended, next_tile;
 };
 static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copyable_v<core::StepScalars>);
 
@@ -153,7 +154,7 @@ static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copy
 //
 // Where several tensors of a kind are factored, without momentum and with rows that one block sweeps, they are one wave
 // by tickets, whatever their number (kernels/tickets.cuh): what a launch over all of them hands on to the next lasts
-// for all, partial sums lie in a ring of three times the largest. All others are waves of bounded work areas.
+// for all, partial sums lie in a ring of six times the largest. All others are waves of bounded work areas.
 struct Wave {
   int first = 0, last = 0;
 };

@@ -198,6 +198,43 @@ TEST(Machine, BlocksWaitForACountThatOthersRaise) {
   }
 }
 
+// Two warps exchange values over a barrier of their own; a third waits at the block's until they are done. `invited`:
+// a thread of it comes to theirs.
+struct Part {
+  bool invited = false;
+  int sum = 0;
+};
+struct PartValues {
+  int values[64];
+};
+void meet_in_part(const void* arguments) {
+  Part& part = *static_cast<Part*>(const_cast<void*>(arguments));
+  PLUMBLINE_SHARED(PartValues, shared);
+  const int t = thread_index();
+  if (t < 64) {
+    for (int round = 0; round < 3; ++round) {
+      shared.values[t] = t + round;
+      part_barrier(64);
+      const int other = shared.values[63 - t];
+      part_barrier(64);
+      if (t == 5) part.sum += other;
+    }
+  } else if (part.invited && t == 70) {
+    part_barrier(64);
+  }
+  block_barrier();
+}
+
+TEST(Machine, APartOfABlockHasABarrierOfItsOwn) {
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    Part part;
+    emulator::run({"part", 1, 96, 0, seed}, meet_in_part, &part);
+    EXPECT_EQ(part.sum, 3 * 58 + 3) << "seed " << seed;
+    part.invited = true;
+    EXPECT_THROW(emulator::run({"part", 1, 96, 0, seed}, meet_in_part, &part), emulator::EmulationError);
+  }
+}
+
 TEST(Machine, AKernelThatThrowsEndsTheLaunch) {
   const auto body = [](const void*) {
     if (thread_index() == 5) throw std::length_error("from a kernel");
