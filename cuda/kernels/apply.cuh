@@ -86,8 +86,7 @@ PLUMBLINE_DEVICE void round_parameters(const TensorPlan& plan, uint32_t writes, 
       return;
     }
   }
-  PLUMBLINE_UNROLL
-  for (int e = 0; e < N; ++e) core::narrow(y[e], p.x[e]);
+  narrow_all(y, p);
 }
 
 // The row whose average a row takes: its own, but for one mutant.
@@ -174,11 +173,11 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       const float a = shuffle(own_factor, r);
       PLUMBLINE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
-        const auto gradients = unpack<G, E>(g[r][v]);
-        auto parameters = unpack<P, E>(p[r][v]);
         float x[E], y[E];
+        widen_all<G>(g[r][v], x);
+        widen_all<P>(p[r][v], y);
         PLUMBLINE_UNROLL
-        for (int e = 0; e < E; ++e) x[e] = core::widen(gradients.x[e]) * multiplier;
+        for (int e = 0; e < E; ++e) x[e] = x[e] * multiplier;
         if (zero) {
           PLUMBLINE_UNROLL
           for (int e = 0; e < E; ++e) x[e] = core::is_nonfinite(x[e]) ? 0.0f : x[e];
@@ -186,11 +185,12 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
         PLUMBLINE_UNROLL
         for (int e = 0; e < E; ++e) {
           if constexpr (Channels)
-            y[e] = core::apply_channel(core::widen(parameters.x[e]), x[e], by_row ? a : b[v * E + e], keep);
+            y[e] = core::apply_channel(y[e], x[e], by_row ? a : b[v * E + e], keep);
           else
-            y[e] = core::apply(core::widen(parameters.x[e]), x[e], a, b[v * E + e], keep);
+            y[e] = core::apply(y[e], x[e], a, b[v * E + e], keep);
           y[e] = core::perturbed(core::PerturbedStage::parameter, y[e]);
         }
+        Vec<P, E> parameters;
         round_parameters(plan, parameter_writes, random, slice, row + r, first_col + v * kApplyThreads * E, y,
                          parameters);
         store_elements<P, E>(parameter + int64_t(r) * cols + v * kApplyThreads * E, parameters,
@@ -204,11 +204,16 @@ PLUMBLINE_DEVICE void update_panel(const Task& task, int block, int blocks, Appl
       for (int i = 0; i < kRows * kVectors; ++i) {
         const int r = i / kVectors, v = i % kVectors;
         const int count = row + r < rows ? cols - first_col - v * kApplyThreads * E : 0;
-        const auto stored = unpack<P, E>(p[r][v]);
-        double s[E];
-        PLUMBLINE_UNROLL
-        for (int e = 0; e < E; ++e) s[e] = e < count ? core::norm_square(core::widen(stored.x[e])) : 0.0;
-        squares[i] = thread_tree(s);
+        float stored[E];
+        widen_all<P>(p[r][v], stored);
+        if constexpr (Whole && sizeof(P) == 2) {  // of float32 it measured better as below
+          squares[i] = count > 0 ? norm_tree(stored) : 0.0;
+        } else {
+          double s[E];
+          PLUMBLINE_UNROLL
+          for (int e = 0; e < E; ++e) s[e] = e < count ? core::norm_square(stored[e]) : 0.0;
+          squares[i] = thread_tree(s);
+        }
       }
       const double sum = warp_trees(squares, lane);
       const int i = tree_of_lane<N>(lane);

@@ -30,20 +30,34 @@ struct SweepForms {
   static constexpr SweepForm widest{16, kWide ? 1 : 2, 3, 1024, false};
 };
 // Forms of the sweep by roles (kernels/stream.cuh), where it measured better: columns per thread, warps that own rows,
-// threads at most, rows of a strip at most.
+// rows of a batch, threads at most, rows of a strip at most.
 struct StreamForm {
-  int columns, row_warps, threads, rows;
+  int columns, row_warps, batch, threads, rows;
   int ring;  // bytes
-  int other_threads() const { return (row_warps + 1) * 32; }
-  int most_columns() const { return columns * (threads - other_threads()); }
+  constexpr int other_threads() const { return (row_warps + 1) * 32; }
+  constexpr int most_columns() const { return columns * (threads - other_threads()); }
 };
 template <class G>
 struct StreamForms {
   static constexpr bool kWide = sizeof(G) == 4;
   static constexpr int kAnyRows = 1 << 30;
-  static constexpr StreamForm narrow{kWide ? 16 : 8, kWide ? 6 : 12, kWide ? 480 : 928, kWide ? 128 : kAnyRows,
-                                     208 * 1024};
-  static constexpr StreamForm wide{16, 7, 1024, kAnyRows, 220 * 1024};
+  static constexpr StreamForm narrow{16, kWide ? 6 : 12, 2, kWide ? 480 : 672, kWide ? 128 : kAnyRows, 208 * 1024};
+  static constexpr StreamForm wide{16, kWide ? 7 : 8, kWide ? 1 : 2, 1024, kAnyRows, 220 * 1024};
+};
+// The same among tickets (kernels/stream_tickets.cuh): warps that take tiles, rows of so many columns at most, in so
+// many slots.
+struct StreamTicketForm {
+  int columns, tile_warps, row_warps, batch, most_columns, slots;
+  constexpr int other_threads() const { return (tile_warps + row_warps + 2) * 32; }
+  constexpr int threads() const { return most_columns / columns + other_threads(); }
+  constexpr int pitch(size_t element) const { return most_columns * int(element) / 16; }
+  constexpr size_t ring_bytes(size_t element) const { return size_t(slots) * most_columns * element; }
+};
+template <class G>
+struct StreamTicketForms {
+  static constexpr bool kWide = sizeof(G) == 4;
+  static constexpr StreamTicketForm narrow{16, 8, kWide ? 6 : 8, 2, 4096, kWide ? 12 : 24};
+  static constexpr StreamTicketForm wide{16, 4, 4, kWide ? 1 : 2, 11264, kWide ? 4 : 8};
 };
 inline constexpr size_t kLargeShared = 224 * 1024;  // what the forms beside `narrow` need
 inline constexpr int kNarrowColumns = 1024, kWidestColumns = 16384;

@@ -9,6 +9,7 @@
 #include "cuda/core/with_type.h"
 #include "cuda/kernels/runtime.h"
 #include "cuda/kernels/task.h"
+#include "cuda/kernels/vector.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
 
@@ -20,6 +21,7 @@ struct KernelLaunch {
   size_t shared = 0;  // dynamic bytes
   Average average = Average::moment;
   std::vector<Item> items;  // by block or ticket; of one tensor: its only entry, with `tensor` and `first_slice`
+  int32_t strip_count = 0;
 };
 
 // Tensors of one kind: indices into the plan's.
@@ -41,7 +43,7 @@ struct Group {
 template <class Blocks>
 KernelLaunch launch_over(const Group& group, const char* name, void (*kernel)(Launch), int threads, size_t shared,
                          Average average, int64_t first_slice, const Blocks& blocks) {
-  KernelLaunch launch = {name, kernel, 0, threads, shared, average, {}};
+  KernelLaunch launch = {name, kernel, 0, threads, shared, average, {}, 0};
   for (const int tensor : group.tensors) {
     const TensorPlan& plan = group.plans[size_t(tensor)];
     if (first_slice > 0 && first_slice >= plan.slices) continue;
@@ -73,6 +75,25 @@ inline int most_columns(const Group& group) {
 // Threads of a sweep of these tensors.
 inline int sweep_threads(const Group& group, const SweepForm& form) {
   return int(core::ceil_div(core::ceil_div(most_columns(group), form.columns), kWarp)) * kWarp;
+}
+
+// Code for an older chip runs on a newer one too, but does not copy ranges.
+inline bool is_built_for_ranges([[maybe_unused]] void (*kernel)(Launch)) {
+#ifdef PLUMBLINE_EMULATOR
+  return true;
+#else
+  cudaFuncAttributes built = {};
+  check(cudaFuncGetAttributes(&built, reinterpret_cast<const void*>(kernel)));
+  return built.ptxVersion >= 90;
+#endif
+}
+// Whether a sweep by roles can take these tensors: rows of whole vectors, neither short nor longer than `most`.
+template <class G>
+bool rows_are_ranges(const Group& group, int most, void (*kernel)(Launch)) {
+  bool fits = group.limits.copies_ranges && group.limits.shared_per_block >= kLargeShared;
+  fits = fits && most_columns(group) > kNarrowColumns && most_columns(group) <= most;
+  for (const int i : group.tensors) fits = fits && group.plans[size_t(i)].cols % kVector<G> == 0;
+  return fits && is_built_for_ranges(kernel);
 }
 
 // Slices of a tensor in the chunk from first_slice on.

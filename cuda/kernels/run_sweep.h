@@ -16,30 +16,14 @@ KernelLaunch sweep_launch(const Group& group, int64_t first_slice) {
 }
 
 template <class G, const StreamForm& Form>
-inline constexpr auto kStream = stream_sweep<G, Form.columns, Form.row_warps, Form.ring, Form.threads>;
-
-// Code for an older chip runs on a newer one too, but does not copy ranges.
-inline bool is_built_for_ranges([[maybe_unused]] void (*kernel)(Launch)) {
-#ifdef PLUMBLINE_EMULATOR
-  return true;
-#else
-  cudaFuncAttributes built = {};
-  check(cudaFuncGetAttributes(&built, reinterpret_cast<const void*>(kernel)));
-  return built.ptxVersion >= 90;
-#endif
-}
+inline constexpr auto kStream = stream_sweep<G, Form.columns, Form.row_warps, Form.batch, Form.ring, Form.threads>;
 
 // Whether a form of the sweep by roles takes these tensors: rows of whole vectors, neither short nor too wide for it.
 template <class G, const StreamForm& Form>
 bool streams(const Group& group) {
-  const int most = most_columns(group);
-  bool fits = group.limits.copies_ranges && group.limits.shared_per_block >= kLargeShared;
-  fits = fits && most > kNarrowColumns && most <= Form.most_columns();
-  for (const int i : group.tensors) {
-    const TensorPlan& plan = group.plans[size_t(i)];
-    fits = fits && plan.cols % kVector<G> == 0 && plan.strip_rows <= Form.rows;
-  }
-  return fits && is_built_for_ranges(kStream<G, Form>);
+  bool fits = true;
+  for (const int i : group.tensors) fits = fits && group.plans[size_t(i)].strip_rows <= Form.rows;
+  return fits && rows_are_ranges<G>(group, Form.most_columns(), kStream<G, Form>);
 }
 template <class G, const StreamForm& Form>
 KernelLaunch stream_launch(const Group& group, int64_t first_slice) {
@@ -53,10 +37,8 @@ template <class G>
 KernelLaunch any_sweep_launch(const Group& group, int64_t first_slice) {
   using Roles = StreamForms<G>;
   if (streams<G, Roles::narrow>(group)) return stream_launch<G, Roles::narrow>(group, first_slice);
-  if constexpr (Roles::kWide) {
-    if (group.front().cols > Roles::narrow.most_columns() && streams<G, Roles::wide>(group))
-      return stream_launch<G, Roles::wide>(group, first_slice);
-  }
+  if (group.front().cols > Roles::narrow.most_columns() && streams<G, Roles::wide>(group))
+    return stream_launch<G, Roles::wide>(group, first_slice);
   KernelLaunch launch;
   with_sweep_form<G>(group.front().cols,
                      [&]<const SweepForm & Form>() { launch = sweep_launch<G, Form>(group, first_slice); });

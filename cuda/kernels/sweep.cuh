@@ -39,9 +39,10 @@ PLUMBLINE_DEVICE bool clean(Vec<G, N>& v, float multiplier, bool zero, uint32_t&
 // Squares of vector `i` of a batch.
 template <class G, int E>
 PLUMBLINE_DEVICE void squares_of(const Bits<16>* at, float multiplier, float (&s)[E]) {
-  const auto g = unpack<G, E>(load<16>(at));
+  float g[E];
+  widen_all<G>(load<16>(at), g);
   PLUMBLINE_UNROLL
-  for (int e = 0; e < E; ++e) s[e] = core::square(core::widen(g.x[e]) * multiplier);
+  for (int e = 0; e < E; ++e) s[e] = core::square(g[e] * multiplier);
 }
 
 // One strip. Columns per thread, Rows per batch, Stages batches in flight, at most Threads threads: tuning, none of it
@@ -196,7 +197,8 @@ PLUMBLINE_DEVICE void sweep_strip(const Task& task, Bits<16>* ring, SweepShared<
         }
         shared.inverse[parity][k] = inverse;
       }
-      if (batch != first_row) add_columns(own + stage_before * kStage, parity ^ 1);
+      const int before_parity = core::is_mutant(core::Mutant::ready_unwaited) ? parity : parity ^ 1;
+      if (batch != first_row) add_columns(own + stage_before * kStage, before_parity);
       if constexpr (Keep) {
         PLUMBLINE_UNROLL
         for (int i = 0; i < N; ++i) {
