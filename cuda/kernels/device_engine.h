@@ -157,6 +157,7 @@ class DeviceEngine final : public Engine {
     if (pointers.size() == 1) launch.own = pointers[0];
     if (items >= 0) launch.items = core::at<Item>(tables_.data(), items);
     launch.item_count = int32_t(kernel.items.size());
+    launch.strip_count = kernel.strip_count;
     launch.item = kernel.items.front();
     launch.average = kernel.average;
     runtime_.launch_next(kernel.name, kernel.kernel, kernel.blocks, kernel.threads, kernel.shared, stream, launch);

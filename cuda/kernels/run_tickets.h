@@ -1,6 +1,7 @@
 // Launches of tensors that are stepped by tickets, and the table of these.
 #pragma once
 #include "cuda/kernels/run.h"
+#include "cuda/kernels/stream_tickets.cuh"
 #include "cuda/kernels/tickets.cuh"
 
 namespace plumbline::PLUMBLINE_TARGET {
@@ -45,8 +46,43 @@ KernelLaunch ticket_launch(const Group& group) {
                          std::max(kTicketThreads, sweep_threads(group, Form)),
                          ring,
                          Average::moment,
-                         ticket_table(group, size_t(2 * blocks))};
+                         ticket_table(group, size_t(2 * blocks)),
+                         0};
   launch.blocks = std::min(blocks, int64_t(launch.items.size()));
+  return launch;
+}
+
+template <class G, const StreamTicketForm& Form>
+inline constexpr auto kStreamTickets = stream_tickets<G, Form.columns, Form.tile_warps, Form.row_warps, Form.batch,
+                                                      Form.pitch(sizeof(G)), Form.slots, Form.threads()>;
+template <class G, const StreamTicketForm& Form>
+bool streams_tickets(const Group& group) {
+  return rows_are_ranges<G>(group, Form.most_columns, kStreamTickets<G, Form>);
+}
+template <class G, const StreamTicketForm& Form>
+KernelLaunch stream_ticket_launch(const Group& group) {
+  const int64_t blocks = group.limits.multiprocessors;
+  const int threads = int(core::ceil_div(core::ceil_div(most_columns(group), Form.columns), kWarp)) * kWarp;
+  KernelLaunch launch = {"stream_tickets",           kStreamTickets<G, Form>, blocks, threads + Form.other_threads(),
+                         Form.ring_bytes(sizeof(G)), Average::moment,         {},     0};
+  const auto add = [&](int32_t tile, const auto& count) {
+    for (const int tensor : group.tensors) {
+      const auto items = int32_t(count(group.plans[size_t(tensor)]));
+      for (int32_t i = 0; i < items; ++i) launch.items.push_back({tensor, i, items, 0, tile});
+    }
+  };
+  add(0, [](const TensorPlan& plan) { return plan.slices * plan.strips; });
+  launch.strip_count = int32_t(launch.items.size());
+  add(1, [](const TensorPlan& plan) { return plan.slices * (plan.column_tiles + plan.row_tiles); });
+  return launch;
+}
+template <class G>
+KernelLaunch any_ticket_launch(const Group& group) {
+  using Roles = StreamTicketForms<G>;
+  if (streams_tickets<G, Roles::narrow>(group)) return stream_ticket_launch<G, Roles::narrow>(group);
+  if (streams_tickets<G, Roles::wide>(group)) return stream_ticket_launch<G, Roles::wide>(group);
+  KernelLaunch launch;
+  with_sweep_form<G>(group.front().cols, [&]<const SweepForm & Form>() { launch = ticket_launch<G, Form>(group); });
   return launch;
 }
 
@@ -67,8 +103,7 @@ void add_ticketed(const Group& group, std::vector<KernelLaunch>& launches) {
     launches.push_back(launch_over(group, "group_norm", group_norm, kGroupThreads, 0, Average::moment, 0,
                                    [&](const TensorPlan& plan, int) { return blocks(plan); }));
   core::with_type(first.gradient, [&]<class G>(G) {
-    with_sweep_form<G>(first.cols,
-                       [&]<const SweepForm & Form>() { launches.push_back(ticket_launch<G, Form>(group)); });
+    launches.push_back(any_ticket_launch<G>(group));
     core::with_type(first.parameter, [&]<class P>(P) {
       launches.push_back(
           launch_over(group, "apply_tickets", apply_tickets<G, P>, kApplyThreads, 0, Average::moment, 0,

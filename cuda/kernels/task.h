@@ -28,6 +28,7 @@ struct Launch {
   TensorPointers own;
   const Item* items = nullptr;  // by block or ticket; null: the grid belongs to `item`'s tensor alone
   int32_t item_count = 0;
+  int32_t strip_count = 0;  // of items, where tiles of finish are claimed apart: those come behind them
   Item item;
   Average average = Average::moment;
 };

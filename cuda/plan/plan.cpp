@@ -23,7 +23,7 @@ constexpr int64_t kChunkBytes = int64_t(4) << 20;  // partial sums of a batch th
 constexpr int64_t kKeptNorms = int64_t(8)
                                << 20;  // carried norms that may stay in parts until the next step adds them up
 constexpr int64_t kWaveSlices = 4096;  // a larger batch is a wave of its own
-constexpr int64_t kRingTensors = 3;    // of the largest partial sums, that find place in a ring
+constexpr int64_t kRingTensors = 6;    // of the largest partial sums, that find place in a ring
 
 int64_t align(int64_t bytes, int64_t to) { return core::ceil_div(bytes, to) * to; }
 

@@ -444,10 +444,11 @@ TEST(EmulatorEngine, AgreesWhereWarpsOwnRowsOrColumns) {
     for (const Type gradient : {Type::float32, Type::bfloat16}) {
       Case c{schedule == 4 ? Shape{11, 4096} : Shape{10, 1032}, with(Storage::al8), Type::float32, gradient};
       c.regime = schedule == 8 ? Regime::wild : Regime::plain;
+      c.multiplier = schedule == 0 ? 1.0f : 0.37f;
       c.schedule = schedule;
       expect_same(c);
     }
-    Case wide{{9, 11008}, with(Storage::log_u8)};
+    Case wide{{9, 11008}, with(Storage::log_u8), Type::float32, schedule == 8 ? Type::bfloat16 : Type::float32};
     wide.regime = schedule == 4 ? Regime::wild : Regime::plain;
     wide.schedule = schedule;
     expect_same(wide);
@@ -681,6 +682,28 @@ TEST(EmulatorEngine, TakesWideTensorsByTickets) {
       for (int i = 0; i < (cols > 4096 ? 3 : 5); ++i)
         specs.push_back({"t" + std::to_string(i), {rows + i % 2, cols - i}, kTypes[turn % 3], kTypes[turn / 3 % 3], 0});
       EXPECT_EQ(compare_many(specs, options, schedule, 2), "") << "columns " << cols << ", schedule " << schedule;
+      ++turn;
+    }
+  }
+}
+
+// On a device that copies ranges: warps with roles, through whose ring of rows strip after strip goes.
+TEST(EmulatorEngine, TakesTensorsOfWholeVectorsByTickets) {
+  int turn = 0;
+  for (const int64_t cols : {1032, 4096, 5000}) {
+    for (const uint64_t schedule : {0, 4, 8, 12, 16}) {
+      if (cols > 4096 && schedule % 16 != 0) continue;
+      GroupOptions options = with(Storage::al8, 256);
+      options.parameter_norm = turn % 3 == 2 ? ParameterNorm::fresh : ParameterNorm::carried;
+      options.nonfinite = kPolicies[turn % 3];
+      std::vector<TensorSpec> specs;
+      for (int i = 0; i < (cols == 1032 ? 9 : 5); ++i)
+        specs.push_back({"t" + std::to_string(i),
+                         {cols == 1032 ? 37 + i : 19, cols - 8 * (i % 2)},
+                         kTypes[turn % 3],
+                         kTypes[turn / 2 % 3],
+                         0});
+      EXPECT_EQ(compare_many(specs, options, schedule, 3), "") << "columns " << cols << ", schedule " << schedule;
       ++turn;
     }
   }

@@ -1,6 +1,7 @@
 // What blocks that claim tickets wait for: without either wait the emulator gives other bits.
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,19 +13,19 @@ namespace plumbline {
 namespace {
 
 // Two steps of more tensors than the ring of partial sums holds; the parameters then.
-std::vector<float> steps(uint64_t schedule) {
-  constexpr int kTensors = 12, kRows = 40, kCols = 150;
+std::vector<float> steps(uint64_t schedule, int cols = 150) {
+  constexpr int kTensors = 12, kRows = 40;
   std::vector<TensorSpec> specs;
-  for (int i = 0; i < kTensors; ++i) specs.push_back({"t" + std::to_string(i), {kRows, kCols}});
+  for (int i = 0; i < kTensors; ++i) specs.push_back({"t" + std::to_string(i), {kRows, cols}});
   OptimizerConfig config;
   config.backend = Backend::emulator;
   config.schedule_seed = schedule;
   Optimizer optimizer(specs, {GroupOptions{}}, config);
   std::mt19937 random(1);
-  std::vector<float> parameters(size_t(kTensors * kRows * kCols)), gradients(parameters.size());
+  std::vector<float> parameters(size_t(kTensors * kRows * cols)), gradients(parameters.size());
   std::vector<TensorPointers> pointers;
   for (int i = 0; i < kTensors; ++i)
-    pointers.push_back({parameters.data() + i * kRows * kCols, gradients.data() + i * kRows * kCols});
+    pointers.push_back({parameters.data() + i * kRows * cols, gradients.data() + i * kRows * cols});
   for (float& p : parameters) p = float(random() >> 8);
   for (int step = 0; step < 2; ++step) {
     for (float& g : gradients) g = float(int(random() >> 8) - (1 << 23));
@@ -55,6 +56,23 @@ TEST(Tickets, ALostWaitIsNoticed) {
   }
   EXPECT_GT(strips, 0);
   EXPECT_GT(ring, 0);
+}
+
+// Rows of whole vectors on a device that copies ranges: warps with roles.
+TEST(Tickets, ALostWaitIsNoticedAmongRoles) {
+  constexpr int kCols = 1032;
+  const std::vector<float> good = steps(1, kCols);  // without roles
+  constexpr core::Mutant kLost[] = {core::Mutant::strips_unwaited, core::Mutant::ring_unwaited,
+                                    core::Mutant::ready_unwaited};
+  int noticed[std::size(kLost)] = {};
+  for (uint64_t schedule = 0; schedule < 24; schedule += 4) {
+    EXPECT_EQ(steps(schedule, kCols), good) << "schedule " << schedule;
+    for (size_t i = 0; i < std::size(kLost); ++i) {
+      const ActiveMutant active(kLost[i]);
+      noticed[i] += steps(schedule, kCols) != good;
+    }
+  }
+  for (size_t i = 0; i < std::size(kLost); ++i) EXPECT_GT(noticed[i], 0) << "fault " << i;
 }
 
 }  // namespace
