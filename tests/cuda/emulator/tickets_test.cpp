@@ -14,7 +14,7 @@ namespace {
 
 // Two steps of more tensors than the ring of partial sums holds; the parameters then.
 std::vector<float> steps(uint64_t schedule, int cols = 150) {
-  constexpr int kTensors = 12, kRows = 40;
+  constexpr int kTensors = 30, kRows = 40;
   std::vector<TensorSpec> specs;
   for (int i = 0; i < kTensors; ++i) specs.push_back({"t" + std::to_string(i), {kRows, cols}});
   OptimizerConfig config;
