@@ -9,8 +9,7 @@ namespace plumbline::PLUMBLINE_TARGET {
 
 // g/sqrt(v), both correctly rounded, for |g| in [2^-100, 2^50) and v in [2^-100, 2^100]: every remainder below is then
 // exact. One approximation serves both: sqrt(v) by a step of Newton on its remainder, the quotient by two on its own
-// with a reciprocal that is half an ulp and a little more off.                           [Markstein 1990, IBM J. R&D
-// 34]
+// with a reciprocal that is half an ulp and a little more off. [Markstein 1990, IBM J. R&D 34]
 constexpr uint32_t kQuickLow = 0x0d800000u, kQuickHigh = 0x71800000u;  // bits of 2^-100 and 2^100
 constexpr uint32_t kQuickLimit = 0x58800000u;                          // and of core::kGradientLimit
 PLUMBLINE_DEVICE bool is_quick_gradient(float g) {                     // twice the bits: without the sign
