@@ -1,6 +1,7 @@
 #include "properties/extended.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace plumbline::properties {
@@ -239,6 +240,11 @@ void settle(Problem& p) {
     if (r == Regime::frozen || r == Regime::rank_one || r == Regime::constant) p.data.regime = Regime::gaussian;
   }
   if (p.storage == Storage::log_u8 && (even || o.limiter_margin)) p.storage = Storage::al8;
+  // Sums of the projection that cancel exactly leave the rounding of scale * g alone; of frozen gradients, at every
+  // step.
+  int exponent = 0;
+  if (o.projection_rank > 0 && p.data.regime == Regime::frozen && std::frexp(p.gradient_scale, &exponent) != 0.5)
+    p.gradient_scale = 0.5;
 }
 
 }  // namespace plumbline::properties

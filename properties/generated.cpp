@@ -219,6 +219,17 @@ Problem whole_tiles(uint64_t seed) {
   return p;
 }
 
+// Confidence of few elements, which few draws meet too: enough of it that its bounds are approached.
+Problem small_confidence(uint64_t seed, int index) {
+  constexpr int64_t kLargest = 64;
+  Problem p = generate(seed, -1 - index, kLargest);
+  Draw d(seed, -1 - index);
+  aim_extended(p, Feature::confidence, d, kLargest);
+  settle(p);
+  p.steps = d.between(2, 12);
+  return p;
+}
+
 harness::CasePlan plan(const harness::SuiteRequest& request) {
   const bool emulator = request.subject == "emulator";
   const size_t count = request.size == harness::SuiteSize::quick  ? (emulator ? 300 : 1200)
@@ -229,6 +240,8 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
   std::vector<harness::PlannedCase> designed = {{whole_tiles(request.seed), "designed", false}};
   for (Problem& p : designed_problems(strength_of(request.size), request.seed, largest))
     designed.push_back({std::move(p), "designed", false});
+  const int confident = request.size == harness::SuiteSize::full && !emulator ? 600 : 0;
+  for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "generated", false});
   harness::CasePlan all(std::move(designed));
   const size_t left = count - std::min(count, all.size());
   all.append({left, [seed = request.seed, largest](size_t i) {
