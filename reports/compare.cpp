@@ -245,7 +245,9 @@ bool Comparison::regressed() const {
   const auto any = [](const auto& changes) {
     return std::any_of(changes.begin(), changes.end(), [](const auto& change) { return change.regressed; });
   };
-  return !new_red.empty() || !red_sections.empty() || any(headroom) || any(speed) || any(measures) || bits_regressed;
+  const bool judges_less = !not_judged.empty() || !lost_sections.empty();
+  return !new_red.empty() || !red_sections.empty() || judges_less || any(headroom) || any(speed) || any(measures) ||
+         bits_regressed;
 }
 
 Comparison compare(const Pool& before, const Pool& after, const CompareOptions& options) {

@@ -132,9 +132,9 @@ std::string write_compare_html(const Comparison& c) {
   for (const std::string& section : c.red_sections)
     page.add(fmt::format(R"(<p><span class="badge bad">red study</span> {}</p>)", escape_markup(section)));
   for (const std::string& section : c.lost_sections)
-    page.add(fmt::format(R"(<p><span class="badge warn">lost study</span> {}</p>)", escape_markup(section)));
+    page.add(fmt::format(R"(<p><span class="badge bad">lost study</span> {}</p>)", escape_markup(section)));
   case_list(page, "new-red", "Newly red", c.new_red, true);
-  case_list(page, "skipped", "Judged before, skipped now", c.not_judged, false);
+  case_list(page, "skipped", "Judged before, skipped now", c.not_judged, true);
   headroom(page, c);
   speed(page, c);
   case_list(page, "bits", "Changed bits", c.changed_bits, c.bits_regressed);

@@ -46,6 +46,8 @@ std::string quantity_rows(const Summary& s, int quantity) {
     } else if (q.exact()) {
       remark = R"(<span class="badge none">exact</span>)";
     }
+    if (q.unbounded != 0)
+      remark += fmt::format(R"( <span class="badge warn">{} without a bound</span>)", format_count(q.unbounded));
     out += fmt::format(
         R"(<tr><td><b>{}</b></td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)"
         R"(<td class="n"><b>{}</b></td><td>{}</td><td>{}</td></tr>)",

@@ -50,7 +50,9 @@ std::string quantity_table(const Summary& s) {
       const QuantitySize& q = s.quantities[i][j];
       if (q.empty()) continue;
       const auto size = static_cast<harness::SizeClass>(j);
-      const char* remark = q.outside != 0 ? "outside" : is_loose(q, size) ? "loose" : q.exact() ? "exact" : "";
+      std::string remark = q.outside != 0 ? "outside" : is_loose(q, size) ? "loose" : q.exact() ? "exact" : "";
+      if (q.unbounded != 0)
+        remark += fmt::format("{}{} without a bound", remark.empty() ? "" : ", ", format_count(q.unbounded));
       fmt::format_to(to, "| {} | {} | {} | {} | {} | {} | {} |\n", to_string(static_cast<harness::Quantity>(i)),
                      to_string(size), format_count(q.ratios.total()), format_number(q.quantile(0.5)),
                      format_number(q.quantile(0.99)), format_number(q.ratios.largest), remark);

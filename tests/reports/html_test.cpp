@@ -33,6 +33,14 @@ TEST(Html, IsWellFormedAndLoadsNothing) {
     EXPECT_THAT(page, Not(HasSubstr(outside)));
 }
 
+TEST(Html, CountsElementsWithoutABound) {
+  Summary summary = everything();
+  auto& row = summary.quantities[size_t(harness::Quantity::row)][size_t(harness::SizeClass::small)];
+  row.ratios.add(0.5);
+  row.unbounded = 12;
+  EXPECT_THAT(write_html(summary), HasSubstr(">12 without a bound</span>"));
+}
+
 TEST(Html, GivesEveryHeadingsSectionAndFigureAnIdOfItsOwnAndLinksOnlyToThem) {
   const auto root = samples::parse_xml(write_html(everything()));
   std::set<std::string> ids;

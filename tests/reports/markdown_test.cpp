@@ -29,6 +29,14 @@ TEST(Markdown, ShowsTheTablesOfAStudy) {
   EXPECT_THAT(text, HasSubstr("| codec | encode (GB/s) | codes |\n|---|---:|---:|\n| al8 | 812.5 | 256 |"));
 }
 
+TEST(Markdown, CountsElementsWithoutABound) {
+  Summary summary = samples::summarize({samples::passing(1)});
+  auto& row = summary.quantities[size_t(harness::Quantity::row)][size_t(harness::SizeClass::small)];
+  row.ratios.add(0.5);
+  row.unbounded = 12;
+  EXPECT_THAT(write_markdown(summary), HasSubstr("12 without a bound |"));
+}
+
 TEST(Markdown, KeepsItsTablesWhole) {
   Summary summary = samples::summarize(samples::mixed());
   summary.add(samples::study());
