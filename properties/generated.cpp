@@ -241,7 +241,7 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
   for (Problem& p : designed_problems(strength_of(request.size), request.seed, largest))
     designed.push_back({std::move(p), "designed", false});
   const int confident = request.size == harness::SuiteSize::full && !emulator ? 600 : 0;
-  for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "generated", false});
+  for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "designed", false});
   harness::CasePlan all(std::move(designed));
   const size_t left = count - std::min(count, all.size());
   all.append({left, [seed = request.seed, largest](size_t i) {

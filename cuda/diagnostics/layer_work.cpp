@@ -12,7 +12,7 @@ namespace {
 using linear::Mode;
 
 // Products of many tokens, dots of few, weights of either kind, edges that no tile divides.
-constexpr LayerRow kTable[] = {
+constexpr LayerRow kLayers[] = {
     {Mode::int8, Type::bfloat16, 256, 192, 128, true}, {Mode::int8, Type::float32, 201, 67, 33, true},
     {Mode::int8, Type::float16, 515, 130, 17, false},  {Mode::int8, Type::bfloat16, 333, 130, 5, true},
     {Mode::fp8, Type::bfloat16, 256, 128, 64, true},   {Mode::fp8, Type::float32, 130, 70, 3, false},
@@ -25,7 +25,7 @@ void take_all(const char* name, const std::vector<T>& values, const std::functio
 
 }  // namespace
 
-std::span<const LayerRow> layer_table() { return kTable; }
+std::span<const LayerRow> layer_table() { return kLayers; }
 
 std::string to_string(const LayerRow& row) {
   const char* type = row.type == Type::float32 ? "f32" : row.type == Type::bfloat16 ? "bf16" : "f16";

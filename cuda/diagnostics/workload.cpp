@@ -17,7 +17,7 @@ constexpr Type f32 = Type::float32, bf16 = Type::bfloat16, f16 = Type::float16;
 constexpr Regime ordinary = Regime::ordinary, wide = Regime::wide, hostile = Regime::hostile;
 
 // Widths go through every form of the sweep: to 1024, 4096, 8192, 12288 and 16384 columns, and cut into segments.
-constexpr WorkloadRow kTable[] = {
+constexpr WorkloadRow kWork[] = {
     {"exact row sums", "64x64", f32, f32, ordinary, 3, "storage=fp32"},
     {"narrow sweep", "200x1000", f32, f32, ordinary, 3, "storage=al8"},
     {"narrow sweep, bfloat16", "200x1000", bf16, bf16, ordinary, 3, "storage=al8"},
@@ -162,7 +162,7 @@ void take_record(const StepRecord& r, int step, const std::function<void(Stage&&
 
 }  // namespace
 
-std::span<const WorkloadRow> workload_table() { return kTable; }
+std::span<const WorkloadRow> workload_table() { return kWork; }
 
 std::string to_string(const WorkloadRow& row) {
   return fmt::format("{}: shape={} param={} grad={} data={} steps={} {}", row.name, row.shape, name_of(row.parameter),

@@ -37,6 +37,7 @@ TEST(Html, CountsElementsWithoutABound) {
   Summary summary = everything();
   auto& row = summary.quantities[size_t(harness::Quantity::row)][size_t(harness::SizeClass::small)];
   row.ratios.add(0.5);
+  row.cases = 1;
   row.unbounded = 12;
   EXPECT_THAT(write_html(summary), HasSubstr(">12 without a bound</span>"));
 }

@@ -33,6 +33,7 @@ TEST(Markdown, CountsElementsWithoutABound) {
   Summary summary = samples::summarize({samples::passing(1)});
   auto& row = summary.quantities[size_t(harness::Quantity::row)][size_t(harness::SizeClass::small)];
   row.ratios.add(0.5);
+  row.cases = 1;
   row.unbounded = 12;
   EXPECT_THAT(write_markdown(summary), HasSubstr("12 without a bound |"));
 }

@@ -1,0 +1,1 @@
+// Holds what tests/CMakeLists.txt has parsed beforehand.
