@@ -167,8 +167,7 @@ __device__ void slice_rows(const TermReader<G>& reader, const Slicer<G>& slicer)
         for (int w = 0; w < 4; ++w) raw[s].word[4 * v + w] = piece.word[w];
       }
     }
-    warp_barrier();
-    if (thread_index() % kWarp == 0) barrier_arrive(&shared.rows.empty[from.at]);
+    barrier_arrive(&shared.rows.empty[from.at]);  // every lane: what a warp's barrier passes on, race checkers miss
     slicer.slice(stage, raw);
   }
 }
@@ -262,7 +261,7 @@ __global__ void __cluster_dims__(Form::kPair, 1, 1) __launch_bounds__(Form::kThr
   if (thread_index() < kWarp) {
     shared.entries.prepare(thread_index(), 1, Form::kMultipliers * Form::kPair);
     shared.digits.prepare(thread_index(), 4, Form::kMultipliers);
-    shared.rows.prepare(thread_index(), 3, 4);
+    shared.rows.prepare(thread_index(), 3, kWarpgroup);
     barrier_init_visible();
   }
   const Task task = open_task(launch, plan_shared);
