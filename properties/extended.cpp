@@ -240,11 +240,15 @@ void settle(Problem& p) {
     if (r == Regime::frozen || r == Regime::rank_one || r == Regime::constant) p.data.regime = Regime::gaussian;
   }
   if (p.storage == Storage::log_u8 && (even || o.limiter_margin)) p.storage = Storage::al8;
-  // Sums of the projection that cancel exactly leave the rounding of scale * g alone; of frozen gradients, at every
-  // step.
-  int exponent = 0;
-  if (o.projection_rank > 0 && p.data.regime == Regime::frozen && std::frexp(p.gradient_scale, &exponent) != 0.5)
-    p.gradient_scale = 0.5;
+  // Sums of the projection that cancel, by chance or but for the rounding of scale * g, would do so at every step.
+  if (o.projection_rank > 0 && p.data.regime == Regime::frozen) {
+    const bool wanted = !p.focus.empty() && p.focus.front() == Feature::limiter;
+    int exponent = 0;
+    if (!wanted)
+      p.data.regime = Regime::gaussian;
+    else if (std::frexp(p.gradient_scale, &exponent) != 0.5)
+      p.gradient_scale = 0.5;
+  }
 }
 
 }  // namespace plumbline::properties

@@ -178,6 +178,8 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   p.data.regime = draw_regime(d, p.effective_storage(), p.gradient, many_rows);
   if ((p.data.regime == Regime::extreme || p.data.regime == Regime::subnormal) && p.elements() < 16)
     p.data.regime = Regime::gaussian;  // may be nothing but zeros
+  if (p.data.regime == Regime::frozen && p.elements() < 8)
+    p.data.regime = Regime::gaussian;  // from nothing but zeros, every step may lead to one value
   if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
   if (p.data.regime == Regime::sparse_rows) p.steps = std::max<int64_t>(p.steps, 4);  // one row of ten in each
   if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
