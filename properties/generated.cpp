@@ -226,6 +226,7 @@ Problem small_confidence(uint64_t seed, int index) {
   constexpr int64_t kLargest = 64;
   Problem p = generate(seed, -1 - index, kLargest);
   Draw d(seed, -1 - index);
+  p.shape = {d.between(2, 8), d.between(2, 8)};
   aim_extended(p, Feature::confidence, d, kLargest);
   settle(p);
   p.steps = d.between(2, 12);
