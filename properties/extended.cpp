@@ -141,7 +141,12 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       if (p.elements() < 64) p.shape = {8, 8};  // of a few elements, a norm may happen to fall
       o.beta3.reset();                          // which keeps the norm about where it is
       o.clip = o.momentum_of == MomentumOf::update ? o.clip : 0;
-      if (o.projection_rank > 0) o.beta1 = 0.9, o.projection_refresh = 200;
+      if (o.projection_rank > 0) {
+        o.beta1 = 0.9;
+        o.projection_refresh = 200;
+        const int64_t rows = p.shape[0], most = std::min<int64_t>(rows, p.elements() / rows);
+        o.projection_rank = std::max(o.projection_rank, std::min<int64_t>(most, 3));  // of one, a sum may cancel
+      }
       p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
       if (o.momentum_of == MomentumOf::update) o.beta1 = 0.9, p.data.regime = Regime::gaussian;
       // A code's random error over the root of V of that element alone: where g is small, of any size, and so the norm.
@@ -240,14 +245,13 @@ void settle(Problem& p) {
     if (r == Regime::frozen || r == Regime::rank_one || r == Regime::constant) p.data.regime = Regime::gaussian;
   }
   if (p.storage == Storage::log_u8 && (even || o.limiter_margin)) p.storage = Storage::al8;
-  // Sums of the projection that cancel, by chance or but for the rounding of scale * g, would do so at every step.
-  if (o.projection_rank > 0 && p.data.regime == Regime::frozen) {
-    const bool wanted = !p.focus.empty() && p.focus.front() == Feature::limiter;
+  if (o.projection_rank > 0) {
+    // Sums of the projection that cancel by chance do so at every step.
+    const bool limited = !p.focus.empty() && p.focus.front() == Feature::limiter;
+    if (p.data.regime == Regime::frozen && !limited) p.data.regime = Regime::gaussian;
+    // Those of a few bits often cancel exactly, which leaves the rounding of scale * g alone.
     int exponent = 0;
-    if (!wanted)
-      p.data.regime = Regime::gaussian;
-    else if (std::frexp(p.gradient_scale, &exponent) != 0.5)
-      p.gradient_scale = 0.5;
+    if (std::frexp(p.gradient_scale, &exponent) != 0.5) p.gradient = DType::float32;
   }
 }
 
