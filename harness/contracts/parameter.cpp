@@ -1,5 +1,9 @@
 // Contract of p' = keep p - step U. The last rounding is relative to a sum that is itself off by e, hence e (1 + u) + u
 // |p'|.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "harness/contracts/stages.h"
 
 namespace plumbline::harness {
@@ -8,6 +12,8 @@ namespace {
 using reference::Path;
 using reference::Tensor;
 using reference::Vector;
+
+constexpr double kLargest = std::numeric_limits<float>::max(), kAnything = std::numeric_limits<double>::infinity();
 
 struct Coefficient {
   double step;           // alpha bias / (clip l)
@@ -89,7 +95,9 @@ void bound_parameter(const StageContext& c, const Tensor& p_before, const Tensor
       for (int64_t j = 0; j < n; ++j) {
         const int64_t k = s.size() == 1 ? 0 : m >= n ? i : j;
         const double g = std::fabs(r.gradient.data[i * n + j]);
-        out.data[i * n + j] = q.step * g * (s[k] * fixed + e[k] * (1 + fixed)) + kUnderflow * g;
+        const double scale = (s[k] + e[k]) * (1 + fixed);
+        const bool overflows = !(std::max(1.0, q.step) * scale < kLargest);  // of s, or of e: from there on, anything
+        out.data[i * n + j] = overflows ? kAnything : q.step * g * (s[k] * fixed + e[k] * (1 + fixed)) + kUnderflow * g;
       }
     return finish(q, 4 * kUnderflow, p_before, p_after, out);
   }

@@ -401,6 +401,18 @@ TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
   EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
 }
 
+// Codes of momentum beside an outlier of 2^49 read back as 10^13, over the root of V of an element that is small:
+// scales past the largest float32, whose updates would be below it.
+TEST(Case, AScaleThatOverflowsAllowsAnInfiniteParameter) {
+  const CaseResult result = run_case(
+      parse_problem("shape=1x1023 storage=linear_u8 rounding=stochastic momentum_rounding=dither momentum_block=256 "
+                    "gradient_scale=0.3333333432674408 min_quantized_size=1 parameter_norm=carried lr=0.1 beta2=0.9 "
+                    "clip=0 maximize=true beta1=0.5 projection_rank=1 projection_refresh=2 projection_seed=1 "
+                    "data=nonfinite:-5 init=-4 steps=3 seed=1986997951"),
+      *make_subject("host"));
+  EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+}
+
 // The first gradient of a recorded training has a NaN: the weight of what was before is zero in the step that comes
 // then, which would hide what the skipped one left.
 TEST(Case, AFirstStepThatIsSkippedLeavesStateAsItBegan) {
