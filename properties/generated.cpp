@@ -227,6 +227,10 @@ Problem small_confidence(uint64_t seed, int index) {
   Problem p = generate(seed, -1 - index, kLargest);
   Draw d(seed, -1 - index);
   p.shape = {d.between(2, 8), d.between(2, 8)};
+  if (d.one_in(2)) {  // one row or column, whose confidence has few codes
+    p.shape = d.one_in(2) ? std::vector<int64_t>{1, d.between(2, 64)} : std::vector<int64_t>{d.between(2, 64), 1};
+    p.storage = Storage::fp32;
+  }
   aim_extended(p, Feature::confidence, d, kLargest);
   settle(p);
   p.steps = d.between(2, 12);
