@@ -21,6 +21,8 @@ const RegisterProperty kEps1(
          p.data.regime = harness::Regime::gaussian;
          p.steps = 3;
          keep_zero(p);
+         // s = |N|/|G_low| of a sum that cancels beside a momentum that does not: of any size, but for the clip
+         if (p.options.projection_rank > 0 && p.options.clip == 0) p.options.clip = 1;
        });
        const auto kind = *rc::gen::element(0, 1, 2, 3);
        const auto huge = *anywhere(20, 50);

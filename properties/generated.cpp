@@ -221,6 +221,20 @@ Problem whole_tiles(uint64_t seed) {
   return p;
 }
 
+// And rows whose sums are put together from several panels.
+Problem several_panels(uint64_t seed) {
+  Problem p;
+  p.seed = seed;
+  p.shape = {3, 1100};
+  p.options.beta1 = 0.9;
+  p.options.momentum_of = reference::MomentumOf::update;
+  p.options.beta3 = 0.99;
+  p.momentum_storage = Storage::uf4;
+  p.steps = 2;
+  p.data.exponent = -5;
+  return p;
+}
+
 // Confidence of few elements, which few draws meet too: enough of it that its bounds are approached.
 Problem small_confidence(uint64_t seed, int index) {
   constexpr int64_t kLargest = 64;
@@ -244,7 +258,8 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
                                                                   : 1'000'000;
   // A night's million are small: what size brings is for the full suite.
   const int64_t largest = emulator || request.size == harness::SuiteSize::nightly ? 4096 : 1 << 16;
-  std::vector<harness::PlannedCase> designed = {{whole_tiles(request.seed), "designed", false}};
+  std::vector<harness::PlannedCase> designed = {{whole_tiles(request.seed), "designed", false},
+                                                {several_panels(request.seed), "designed", false}};
   for (Problem& p : designed_problems(strength_of(request.size), request.seed, largest))
     designed.push_back({std::move(p), "designed", false});
   const int confident = request.size == harness::SuiteSize::full && !emulator ? 600 : 0;
