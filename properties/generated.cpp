@@ -230,6 +230,7 @@ Problem several_panels(uint64_t seed) {
   p.options.momentum_of = reference::MomentumOf::update;
   p.options.beta3 = 0.99;
   p.momentum_storage = Storage::uf4;
+  p.min_quantized_size = 1;
   p.steps = 2;
   p.data.exponent = -5;
   return p;
