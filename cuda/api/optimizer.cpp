@@ -102,6 +102,7 @@ StepRecord Optimizer::Impl::last_step(int index, Stream stream) const {
   record.step = s.step;
   if (s.step == 0) return record;
   record.skipped = s.skipped != 0;
+  record.multiplier = s.multiplier;
   record.nonfinite = s.nonfinite;
   if (record.skipped) return record;
   record.parameter_rms = s.parameter_rms;
@@ -162,7 +163,7 @@ int64_t Optimizer::steps_taken(int tensor, Stream stream) const {
   return impl_->held().clock(impl_->tensor(tensor), stream).t;
 }
 float Optimizer::gradient_multiplier(Stream stream) const {
-  return impl_->held().load<float>(ArenaKind::state, impl_->plan().multiplier, stream);
+  return impl_->held().load<float>(ArenaKind::state, impl_->plan().given_multiplier, stream);
 }
 DecodedState Optimizer::export_decoded(int tensor, Stream stream) const {
   return impl_->export_decoded(tensor, stream);

@@ -59,8 +59,8 @@ class Optimizer {
   void set_gradient_multiplier(float multiplier, Stream stream = nullptr);
   // Dynamic loss scaling: the following steps read this float32, in the device's memory, and multiply every gradient by
   // fl(1/scale); a captured graph reads it at every replay. A scale that is not positive and finite then puts every
-  // element under the non-finite policy. Null: back to the multiplier. Throws OptionError for an address that is
-  // misaligned or not in the device's memory.
+  // element under the non-finite policy. Null: back to the multiplier that was set. Throws OptionError for an address
+  // that is misaligned or not in the device's memory.
   void set_gradient_scale(const float* scale);
 
   // --- what it is ---
@@ -74,7 +74,7 @@ class Optimizer {
   // --- state, in and out; all wait for the stream. `tensor`: index into the specs ---
 
   int64_t steps_taken(int tensor, Stream stream = nullptr) const;  // t; skipped steps do not count
-  float gradient_multiplier(Stream stream = nullptr) const;        // that the last step used or the next will
+  float gradient_multiplier(Stream stream = nullptr) const;        // as it was set; a loss scale leaves it
   DecodedState export_decoded(int tensor, Stream stream = nullptr) const;
   std::vector<float> export_decoded(int tensor, std::string_view slot, Stream stream = nullptr) const;
   // Takes values as state, encoded as options say: from another program or another storage. With random roundings this
@@ -102,7 +102,9 @@ class Optimizer {
 
   // --- verification ---
 
-  StepRecord last_step(int tensor, Stream stream = nullptr) const;  // waits for the stream
+  // Of the last step since the start or the last set_precision, which gives the scratch back; its `step` is 0 where
+  // there was none. Waits for the stream.
+  StepRecord last_step(int tensor, Stream stream = nullptr) const;
   Arithmetic arithmetic(int tensor) const;
 
  private:

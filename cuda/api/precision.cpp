@@ -41,9 +41,11 @@ void Optimizer::Impl::set_precision(const Precision& precision, Stream stream, i
   changed[size_t(index)] = wanted;
   if (changed == groups_) return;
   auto next = std::make_unique<PlannedEngine>(specs_, changed, config_);
-  // lr of every group and the multiplier: the start of the arena
-  std::vector<std::byte> head(size_t(plan().multiplier) + sizeof(float));
+  // lr of every group and both multipliers: the start of the arena
+  std::vector<std::byte> head(size_t(plan().given_multiplier) + sizeof(float));
   held_->engine->read(ArenaKind::state, 0, head, stream);
+  // The new engine knows of no scale before: what the last one left goes here.
+  std::copy_n(head.begin() + plan().given_multiplier, sizeof(float), head.begin() + plan().multiplier);
   next->engine->write_state(0, head, stream);
   for (size_t i = 0; i < specs_.size(); ++i) carry_over(*held_, *next, i, stream);
   next->engine->set_scale(scale_);

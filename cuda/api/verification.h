@@ -6,10 +6,11 @@
 namespace plumbline {
 
 // What the last step of one tensor computed on the way, for verification; empty vectors where the path has none. A
-// skipped step has step, skipped and nonfinite alone.
+// skipped step has step, skipped, multiplier and nonfinite alone.
 struct StepRecord {
   int64_t step = 0;  // t of that step (also when it was skipped)
   bool skipped = false;
+  float multiplier = 1;      // of the gradient: as it was set, or 1/scale of a scaled loss
   int64_t nonfinite = 0;     // gradient elements that fell under the non-finite policy
   double parameter_rms = 0;  // RMS(p) before the step; NaN where the options need none
   double update_rms = 0;     // RMS(u) before the clip; NaN where neither the clip nor a limiter of u needs it

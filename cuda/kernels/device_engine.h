@@ -19,9 +19,15 @@ store_lr(double* lr, double value) {
   if (thread_index() == 0) *lr = value;
 }
 PLUMBLINE_KERNEL(kWarp, 1)
-store_multiplier(float* multiplier, float value) {
+store_multiplier(float* multiplier, float* given, float value) {
   begin_grid();
-  if (thread_index() == 0) *multiplier = value;
+  if (thread_index() == 0) *multiplier = *given = value;
+}
+// In every step after a scale, so that a graph captured then finds the multiplier that was given last.
+PLUMBLINE_KERNEL(kWarp, 1)
+restore_multiplier(float* multiplier, const float* given) {
+  begin_grid();
+  if (thread_index() == 0) *multiplier = *given;
 }
 // At the start of a step, so that a graph reads the scale at every replay.
 PLUMBLINE_KERNEL(kWarp, 1)
@@ -73,9 +79,12 @@ class DeviceEngine final : public Engine {
   void step(std::span<const TensorPointers> pointers, Stream stream) override {
     const Runtime::Use use(runtime_);
     for (const TensorPlan& tensor : plan_.tensors) poison_work(tensor);
+    float* const multiplier = core::at<float>(state_.data(), plan_.multiplier);
     if (scale_ != nullptr)
-      PLUMBLINE_LAUNCH(runtime_, load_scale, 1, kWarp, 0, stream, scale_,
-                       core::at<float>(state_.data(), plan_.multiplier));
+      PLUMBLINE_LAUNCH(runtime_, load_scale, 1, kWarp, 0, stream, scale_, multiplier);
+    else if (scaled_)
+      PLUMBLINE_LAUNCH(runtime_, restore_multiplier, 1, kWarp, 0, stream, multiplier,
+                       core::at<float>(state_.data(), plan_.given_multiplier));
     if (pointers.size() > 1) {
       for (size_t first = 0; first < pointers.size(); first += kPointersAtOnce) {
         PointerBatch batch = {};
@@ -95,9 +104,12 @@ class DeviceEngine final : public Engine {
   void set_multiplier(float multiplier, Stream stream) override {
     const Runtime::Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, store_multiplier, 1, kWarp, 0, stream, core::at<float>(state_.data(), plan_.multiplier),
-                     multiplier);
+                     core::at<float>(state_.data(), plan_.given_multiplier), multiplier);
   }
-  void set_scale(const float* scale) override { scale_ = scale; }
+  void set_scale(const float* scale) override {
+    scaled_ |= scale != nullptr;
+    scale_ = scale;
+  }
   std::string address_fault(const void* address) const override { return runtime_.address_fault(address); }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream stream) const override {
     const Runtime::Use use(runtime_);
@@ -245,6 +257,7 @@ class DeviceEngine final : public Engine {
   std::vector<Placed> launches_;
   Arena state_, scratch_, tables_;
   const float* scale_ = nullptr;
+  bool scaled_ = false;  // there has been a scale: what it left has to be undone
 };
 
 }  // namespace plumbline::PLUMBLINE_TARGET

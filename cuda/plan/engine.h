@@ -21,7 +21,7 @@ class Engine {
   virtual void set_lr(int group, double lr, Stream stream) = 0;
   // Multiplier of every gradient, likewise.
   virtual void set_multiplier(float multiplier, Stream stream) = 0;
-  // The following steps set the multiplier from this float32 of the backend's memory; null: they leave it.
+  // The following steps set the multiplier from this float32 of the backend's memory; null: back to the one given.
   virtual void set_scale(const float* scale) = 0;
   // Why a step could not use this address; empty: it could.
   virtual std::string address_fault(const void*) const { return {}; }

@@ -405,7 +405,8 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   }
   Layout state(kStateAlignment), scratch(kStateAlignment);
   const int64_t lr = state.take(int64_t(groups.size() * sizeof(double)));
-  plan.multiplier = state.take(sizeof(float));
+  plan.multiplier = state.take(2 * sizeof(float));
+  plan.given_multiplier = plan.multiplier + int64_t(sizeof(float));
   for (const TensorSpec& spec : tensors) {
     check_spec(spec, groups.size());
     plan.tensors.push_back(describe(spec, groups[size_t(spec.group)], uint32_t(plan.tensors.size())));
@@ -470,7 +471,7 @@ std::vector<std::byte> Plan::initial_state() const {
   std::vector<std::byte> bytes(state_bytes);
   std::memcpy(bytes.data(), lr.data(), lr.size() * sizeof(double));
   const float one = 1.0f;
-  std::memcpy(bytes.data() + multiplier, &one, sizeof one);
+  for (const int64_t at : {multiplier, given_multiplier}) std::memcpy(bytes.data() + at, &one, sizeof one);
   for (const TensorPlan& t : tensors) {
     for (const SlotPlan& slot : t.slot) {
       if (slot.count == 0 || core::is_uniform(slot.storage)) continue;  // a scale of 0

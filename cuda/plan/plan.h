@@ -164,8 +164,9 @@ struct Plan {
   std::vector<std::string> names;  // of the tensors
   std::vector<int> order;          // tensors by kind
   std::vector<Wave> waves;
-  std::vector<double> lr;  // per group; kept as double at the start of the state arena
-  int64_t multiplier = 0;  // float32, after them
+  std::vector<double> lr;        // per group; kept as double at the start of the state arena
+  int64_t multiplier = 0;        // float32, after them: what gradients are multiplied by
+  int64_t given_multiplier = 0;  // float32: the one that was set; a loss scale replaces it while there is one
   size_t state_bytes = 0, scratch_bytes = 0;
 
   // Bytes that the state arena starts with: clocks at 0, every slot as zeros are stored. Scratch starts as zeros.

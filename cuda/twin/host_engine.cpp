@@ -38,7 +38,13 @@ class HostEngine final : public Engine {
 
   void step(std::span<const TensorPointers> pointers, Stream) override {
     check_arithmetic();
-    if (scale_ != nullptr) set_multiplier(core::multiplier_of_scale(*scale_), nullptr);
+    if (scale_ != nullptr) {
+      store_float(plan_.multiplier, core::multiplier_of_scale(*scale_));
+      scaled_ = true;
+    } else if (scaled_) {
+      std::memcpy(state_.data() + plan_.multiplier, state_.data() + plan_.given_multiplier, sizeof(float));
+      scaled_ = false;
+    }
     const Arenas arenas{state_.data(), scratch_.data()};
     for (size_t i = 0; i < pointers.size(); ++i) {
       const TensorPlan& tensor = plan_.tensors[i];
@@ -52,7 +58,7 @@ class HostEngine final : public Engine {
     std::memcpy(state_.data() + size_t(group) * sizeof lr, &lr, sizeof lr);
   }
   void set_multiplier(float multiplier, Stream) override {
-    std::memcpy(state_.data() + plan_.multiplier, &multiplier, sizeof multiplier);
+    for (const int64_t at : {plan_.multiplier, plan_.given_multiplier}) store_float(at, multiplier);
   }
   void set_scale(const float* scale) override { scale_ = scale; }
   void read(ArenaKind arena, size_t offset, std::span<std::byte> to, Stream) const override {
@@ -64,6 +70,7 @@ class HostEngine final : public Engine {
   }
 
  private:
+  void store_float(int64_t offset, float value) { std::memcpy(state_.data() + offset, &value, sizeof value); }
   static Workers::Widths widths(const Plan& plan) {
     Workers::Widths most;
     for (const TensorPlan& t : plan.tensors) {
@@ -81,6 +88,7 @@ class HostEngine final : public Engine {
   Arena state_, scratch_;
   Workers workers_;
   const float* scale_ = nullptr;
+  bool scaled_ = false;  // the multiplier in use is a scale's
 };
 
 }  // namespace

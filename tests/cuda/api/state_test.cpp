@@ -437,7 +437,8 @@ TEST(GradientScale, IsReadByEveryStep) {
       plain.step(t);
       ASSERT_TRUE(same_training(scaled, plain)) << t;
     }
-    EXPECT_EQ(scaled.optimizer.gradient_multiplier(), 0x1p-12f);
+    EXPECT_EQ(scaled.optimizer.last_step(0).multiplier, 0x1p-12f);
+    EXPECT_EQ(scaled.optimizer.gradient_multiplier(), 1);
     // a scale that has run away: nothing is updated
     for (const float bad : {0.0f, -1.0f, HUGE_VALF, kNan}) {
       scale = bad;
@@ -447,8 +448,7 @@ TEST(GradientScale, IsReadByEveryStep) {
       EXPECT_EQ(scaled.parameters, plain.parameters);
       EXPECT_TRUE(same_state(scaled.optimizer, plain.optimizer));
     }
-    scaled.optimizer.set_gradient_scale(nullptr);
-    scaled.optimizer.set_gradient_multiplier(1);
+    scaled.optimizer.set_gradient_scale(nullptr);  // back to the multiplier, which nobody set again
     scaled.step(5);
     plain.step(5);
     EXPECT_TRUE(same_training(scaled, plain));
@@ -465,7 +465,37 @@ TEST(GradientScale, SurvivesAChangeOfPrecision) {
   precision.storage = Storage::al16;
   run.optimizer.set_precision(precision);
   run.step(1);
-  EXPECT_EQ(run.optimizer.gradient_multiplier(), 0.25f);
+  EXPECT_EQ(run.optimizer.last_step(0).multiplier, 0.25f);
+}
+
+TEST(GradientScale, GivesTheMultiplierBackHoweverItEnds) {
+  const GroupOptions options = options_of({{"nonfinite", "skip"}});
+  for (const Backend backend : {Backend::host, Backend::emulator})
+    for (const bool precision_changes : {false, true})
+      for (const float last : {1024.0f, 0.0f, kNan}) {
+        OptimizerConfig config;
+        config.backend = backend;
+        Training run({{"w", {20, 30}}}, {options}, config);
+        run.optimizer.set_gradient_multiplier(0.5f);
+        float scale = last;
+        run.optimizer.set_gradient_scale(&scale);
+        run.step(1);
+        EXPECT_EQ(run.optimizer.last_step(0).skipped, last != 1024.0f);
+        run.optimizer.set_gradient_scale(nullptr);
+        if (precision_changes) {
+          Precision precision = precision_of(options);
+          precision.storage = Storage::al16;
+          run.optimizer.set_precision(precision);
+          EXPECT_EQ(run.optimizer.last_step(0).step, 0);
+        }
+        run.step(2);
+        EXPECT_FALSE(run.optimizer.last_step(0).skipped);
+        EXPECT_EQ(run.optimizer.last_step(0).multiplier, 0.5f);
+        EXPECT_EQ(run.optimizer.gradient_multiplier(), 0.5f);
+        run.optimizer.set_gradient_multiplier(0.25f);
+        run.step(3);
+        EXPECT_EQ(run.optimizer.last_step(0).multiplier, 0.25f);
+      }
 }
 
 }  // namespace
