@@ -17,7 +17,7 @@ namespace plumbline::linear {
 
 constexpr int kCodeLimit = 127;
 constexpr float kScaleFloor = 1e-30f;
-constexpr int64_t kExactInputs = 133'144;  // floor((2^31 - 1) / 127^2)
+constexpr int64_t kExactInputs = 132'104;  // floor((2^31 - 1) / (128 * 127)): codes from outside may be -128
 constexpr int64_t kSmallBatch = 16;        // tokens up to which the weight is dequantized instead
 constexpr int kGroup = 16;                 // inputs that a thread loads at once
 constexpr int kLanes = 32;                 // of the dot

@@ -22,7 +22,7 @@ enum class Mode : uint8_t { int8, fp8 };
 enum class ScaleKind : uint8_t { tensor, channel, block };
 
 struct LayerSpec {
-  int64_t inputs = 0, outputs = 0;  // >= 1; in mode int8 at most 133,144 inputs: the accumulator is exact up to there
+  int64_t inputs = 0, outputs = 0;  // >= 1; in mode int8 at most 132,104 inputs: the accumulator is exact up to there
   Mode mode = Mode::int8;
   Type type = Type::bfloat16;  // of x, y, bias and both gradients
   bool bias = false;
