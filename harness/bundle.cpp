@@ -14,6 +14,7 @@
 #include "harness/checksum.h"
 #include "harness/error.h"
 #include "harness/format.h"
+#include "harness/json_text.h"
 #include "harness/trace.h"
 
 namespace plumbline::harness {
@@ -184,7 +185,8 @@ Bundle read_bundle(const fs::path& folder) {
   if (!file)
     throw InputError(
         fmt::format("{}: cannot be read: expected a bundle, such as plumbline-report/bundles/fail-…", path.string()));
-  const ordered_json value = ordered_json::parse(file, nullptr, false);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto value = parse_json<ordered_json>(text, path.string(), false);
   if (value.is_discarded()) throw InputError(fmt::format("{}: is not JSON, or is cut off", path.string()));
   if (const std::string schema = text_of(value, "schema", path); schema != kSchema)
     throw InputError(fmt::format("{}: schema '{}': expected '{}'", path.string(), schema, kSchema));

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "harness/error.h"
+#include "harness/json_text.h"
 
 namespace plumbline::harness {
 namespace {
@@ -42,7 +43,7 @@ size_t element_bytes(const std::string& file, const std::string& array, const st
 }
 
 json parse_json(const std::string& file, const char* what, std::string_view text) {
-  json value = json::parse(text.begin(), text.end(), nullptr, false);
+  json value = harness::parse_json<json>(text, fmt::format("{}: {}", file, what), false);
   if (value.is_discarded()) throw InputError(fmt::format("{}: {} is not JSON", file, what));
   return value;
 }

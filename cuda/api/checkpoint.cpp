@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cuda/state/json.h"
 #include "cuda/state/safetensors.h"
 
 namespace plumbline {
@@ -169,7 +170,7 @@ class Reader {
   json parse(const char* key) const {
     const auto at = file_.metadata().find(key);
     if (at == file_.metadata().end()) fail(Kind::altered, fmt::format("metadata '{}' is missing", key));
-    json value = json::parse(at->second, nullptr, false);
+    json value = parse_shallow(at->second);
     if (value.is_discarded()) fail(Kind::altered, fmt::format("metadata '{}' is not JSON", key));
     return value;
   }

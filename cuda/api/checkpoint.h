@@ -2,7 +2,8 @@
 //
 // The file is safetensors. Metadata: `format` = plumbline-optimizer/1; `groups`, a JSON list of every option by name,
 // lr as it stood; `tensors`, a JSON list of name, shape, types, group, steps (t) and the form of each slot;
-// `gradient_multiplier`; `notes`, the program's own, a JSON object. Arrays:
+// `gradient_multiplier`, as it was set (a loss scale is the program's own); `notes`, the program's own, a JSON object.
+// Arrays:
 //   state/<tensor>/<slot>       F32, decoded, in the slot's shape (cuda/api/state.h): all that most readers want
 //   raw/<tensor>/<slot>/codes   quantized slots, one row of codes a row: U8, U16 (al16), I8 (uf8), BF16 (bf16); uf4 U8,
 //                               two a byte, the first in the high nibble. A float32 slot is in state/ alone

@@ -2,18 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "cuda/api/checkpoint.h"
+#include "cuda/state/json.h"
 
 namespace plumbline {
 namespace {
@@ -31,16 +33,29 @@ constexpr const char* kChecksumName = "crc32";
   throw CheckpointError(kind, fmt::format("{}: {}", path.string(), what));
 }
 
-// A file on its way to its name.
+constexpr std::string_view kDraft = ".partial";
+constexpr size_t kDigits = 16;
+
+// A file on its way to its name: <name>.<16 random hexadecimal digits>.partial, locked while somebody writes it. A
+// killed program leaves its draft behind; the next one that writes the same name removes it.
 class Draft {
  public:
   explicit Draft(const std::filesystem::path& path) : path_(path) {
-    static std::atomic<unsigned> drafts = 0;
-    temporary_ = path_;
-    temporary_ += fmt::format(".{}-{}.partial", getpid(), drafts++);
+    remove_abandoned();
     constexpr mode_t kMode = 0666;  // what the umask leaves of it
-    file_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
-    if (file_ < 0) give_up("cannot be created");
+    std::random_device random;
+    for (;;) {
+      temporary_ = path_;
+      temporary_ += fmt::format(".{:08x}{:08x}{}", uint32_t(random()), uint32_t(random()), kDraft);
+      file_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+      if (file_ < 0 && errno == EEXIST) continue;
+      if (file_ < 0) give_up("cannot be created");
+      // Between the two calls another may have taken the file for an abandoned one. Where there are no locks, nobody
+      // does.
+      struct stat now = {};
+      if (flock(file_, LOCK_EX | LOCK_NB) != 0 || fstat(file_, &now) != 0 || now.st_nlink > 0) return;
+      close(file_);
+    }
   }
   ~Draft() {
     if (file_ >= 0) close(file_);
@@ -78,6 +93,22 @@ class Draft {
   }
 
  private:
+  void remove_abandoned() const {
+    const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+    const std::string start = path_.filename().string() + ".";
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(start) || !name.ends_with(kDraft) ||
+          name.size() != start.size() + kDigits + kDraft.size() ||
+          name.find_first_not_of("0123456789abcdef", start.size()) != name.size() - kDraft.size())
+        continue;  // somebody else's file
+      const int file = open(entry.path().c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+      if (file < 0) continue;
+      if (flock(file, LOCK_EX | LOCK_NB) == 0) unlink(entry.path().c_str());
+      close(file);
+    }
+  }
   [[noreturn]] void give_up(std::string_view what) const {
     const int error = errno;
     fail(Kind::unwritable, path_, fmt::format("{}: {}", what, std::strerror(error)));
@@ -177,7 +208,7 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path path, std::string_view fo
 SafetensorsFile::~SafetensorsFile() { close(file_); }
 
 void SafetensorsFile::parse(std::string_view header, uint64_t file_size, std::string_view format) {
-  const json root = json::parse(header.begin(), header.end(), nullptr, false);
+  const json root = parse_shallow(header);
   if (!root.is_object())
     fail(Kind::not_a_checkpoint, path_, "header is not a JSON object, expected a safetensors file");
   if (root.contains("__metadata__")) metadata_ = root["__metadata__"].get<std::map<std::string, std::string>>();

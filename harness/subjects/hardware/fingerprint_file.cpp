@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/error.h"
+#include "harness/json_text.h"
 #include "harness/machine.h"
 
 namespace plumbline::harness::hardware {
@@ -64,7 +65,8 @@ diag::Fingerprint read_fingerprint(const std::filesystem::path& path) {
   std::ifstream in(path);
   if (!in) throw InputError(fmt::format("{}: no such fingerprint", path.string()));
   try {
-    const json file = json::parse(in);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    const auto file = parse_json<json>(text, "fingerprint", true);
     const auto schema = file.at("schema").get<std::string>();
     if (schema != kSchema)
       throw InputError(fmt::format("a fingerprint of another version: schema {}, expected {}", schema, kSchema));

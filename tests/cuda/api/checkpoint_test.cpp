@@ -1,9 +1,13 @@
 // Checkpoints: the bits of a run that was never interrupted, a file that others can read, and every way it can be bad.
 #include "cuda/api/checkpoint.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -320,6 +324,11 @@ TEST_F(Checkpoint, OtherFilesAreRefused) {
   expect_refused(to, Kind::not_a_checkpoint, "header of 8680820740569200760 bytes");
   write_file(path_, std::string("\4\0\0\0\0\0\0\0null", 12));
   expect_refused(to, Kind::not_a_checkpoint, "not a JSON object");
+  constexpr uint64_t kDeep = 200'000;  // lists within lists: whoever walks through them ends without a stack
+  const std::string deep = "{\"__metadata__\":" + std::string(kDeep / 2, '[') + std::string(kDeep / 2, ']') + "}   ";
+  const uint64_t length = deep.size();
+  write_file(path_, std::string(reinterpret_cast<const char*>(&length), sizeof length) + deep);
+  expect_refused(to, Kind::not_a_checkpoint, "not a JSON object");
   write_file(path_, read_file(fs::path(PLUMBLINE_DATA) / "traces/digits_cnn.safetensors"));
   expect_refused(to, Kind::not_a_checkpoint, "format 'optimizer-trace/1', expected plumbline-optimizer/1");
   save_checkpoint(to.optimizer, path_);
@@ -451,6 +460,46 @@ TEST_F(Checkpoint, AFailedSaveLeavesTheOldFile) {
   fs::create_directories(path_ / "in the way");
   EXPECT_THROW(save_checkpoint(run.optimizer, path_), CheckpointError);
   EXPECT_EQ(files(), 1);
+}
+
+// A killed program leaves its draft. In a container the next one has the same process number: no name may be in the
+// way.
+TEST_F(Checkpoint, DraftsOfKilledProgramsGoAndThoseOfLivingOnesStay) {
+  Training run({{"w", {40, 50}}}, {options_of({})});
+  const auto draft = [&](const char* digits) { return fs::path(path_.string() + "." + digits + ".partial"); };
+  const fs::path abandoned = draft("0123456789abcdef"), living = draft("fedcba9876543210"),
+                 not_ours = draft("0123456789abcdeg"), old_form = draft("1-4");
+  for (const fs::path& path : {abandoned, living, not_ours, old_form}) std::ofstream(path) << "half";
+  const int held = open(living.c_str(), O_WRONLY);
+  ASSERT_EQ(flock(held, LOCK_EX), 0);
+  for (int save = 0; save < 3; ++save) save_checkpoint(run.optimizer, path_);
+  EXPECT_FALSE(fs::exists(abandoned));
+  EXPECT_TRUE(fs::exists(living) && fs::exists(not_ours) && fs::exists(old_form));
+  EXPECT_EQ(files(), 4);  // and none of ours beside the checkpoint
+  close(held);
+  save_checkpoint(run.optimizer, path_);
+  EXPECT_FALSE(fs::exists(living));
+}
+
+// Killed at any moment, each in a process of its own: what stands is a whole checkpoint, and the next run resumes.
+TEST_F(Checkpoint, KillsAtAnyMomentLoseNothing) {
+  Training run({{"w", {64, 64}}}, {options_of({{"beta1", "0.9"}})});
+  run.step(1);
+  save_checkpoint(run.optimizer, path_);
+  for (int kill_after = 0; kill_after < 60; ++kill_after) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0)
+      for (;;) save_checkpoint(run.optimizer, path_);
+    usleep(useconds_t(37 * kill_after));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    Training resumed({{"w", {64, 64}}}, {options_of({{"beta1", "0.9"}})});
+    ASSERT_NO_THROW(load_checkpoint(resumed.optimizer, path_));
+    ASSERT_TRUE(same_state(resumed.optimizer, run.optimizer));
+    ASSERT_NO_THROW(save_checkpoint(resumed.optimizer, path_));
+    ASSERT_EQ(files(), 1);
+  }
 }
 
 // --- 2,000 steps of a recorded training, looped, interrupted at random ---
