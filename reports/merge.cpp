@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -38,37 +39,42 @@ void require_same_run(const NamedSummary& first, const NamedSummary& other) {
           fmt::format("{:016x}", b.suite_checksum));
 }
 
-// "3, 4, 9 and 12 more"
-std::string list(const std::vector<int>& numbers) {
-  std::string out;
-  for (size_t i = 0; i < std::min<size_t>(numbers.size(), 8); ++i)
-    out += fmt::format("{}{}", i ? ", " : "", numbers[i]);
-  if (numbers.size() > 8) out += fmt::format(" and {} more", numbers.size() - 8);
+constexpr uint64_t kNamed = 8;  // missing shards that a message names
+
+// "3, 4, 9 and 12 more": `numbers` are the first of `count`.
+std::string list(const std::vector<int>& numbers, uint64_t count) {
+  std::string out = fmt::format("{}", fmt::join(numbers, ", "));
+  if (count > numbers.size()) out += fmt::format(" and {} more", count - numbers.size());
   return out;
 }
 
-void require_complete(const std::vector<NamedSummary>& parts) {
+// Throws for parts that do not belong beside each other; what is missing then, in a line, empty where all is there.
+std::string missing_from(const std::vector<NamedSummary>& parts) {
   const int count = parts.front().summary.run.shards;
-  std::vector<const NamedSummary*> by_index(size_t(std::max(count, 1)), nullptr);
-  uint64_t cases = 0;
+  std::map<int, const NamedSummary*> by_index;
+  uint64_t cases = 0, planned = 0;
   for (const NamedSummary& part : parts) {
     require_same_run(parts.front(), part);
     const int index = part.summary.run.shard;
     if (index < 0 || index >= count)
       throw InputError(fmt::format("{}: shard {}/{}: expected one below {}", part.name, index, count, count));
-    if (const NamedSummary* other = by_index[size_t(index)])
-      throw InputError(fmt::format("shard {}/{} is given twice: {} and {}", index, count, other->name, part.name));
-    by_index[size_t(index)] = &part;
+    const auto [known, is_new] = by_index.emplace(index, &part);
+    if (!is_new)
+      throw InputError(
+          fmt::format("shard {}/{} is given twice: {} and {}", index, count, known->second->name, part.name));
     cases += part.summary.all_cases();
+    planned += part.summary.planned;
   }
+  const uint64_t lost = uint64_t(count) - by_index.size(), of_suite = parts.front().summary.run.suite_cases;
   std::vector<int> missing;
-  for (int i = 0; i < count; ++i)
-    if (!by_index[size_t(i)]) missing.push_back(i);
-  if (!missing.empty())
-    throw InputError(fmt::format("{} of {} shards {} missing: {}", missing.size(), count,
-                                 missing.size() == 1 ? "is" : "are", list(missing)));
-  if (const uint64_t planned = parts.front().summary.run.suite_cases; cases != planned && count > 1)
-    throw InputError(fmt::format("the shards hold {} cases: expected the {} that were planned", cases, planned));
+  for (int i = 0; i < count && missing.size() < std::min<uint64_t>(lost, kNamed); ++i)
+    if (!by_index.contains(i)) missing.push_back(i);
+  if (lost > 0)
+    return fmt::format("{} of {} shards {} missing: {}; {} of {} planned cases were judged", lost, count,
+                       lost == 1 ? "is" : "are", list(missing, lost), cases, of_suite);
+  if (planned != of_suite)
+    throw InputError(fmt::format("the shards planned {} cases: expected the {} of the suite", planned, of_suite));
+  return cases == of_suite ? "" : fmt::format("{} of {} planned cases were judged", cases, of_suite);
 }
 
 void add_quantity(QuantitySize& to, const QuantitySize& from) {
@@ -203,7 +209,7 @@ Summary merge_reports(std::vector<NamedSummary> parts) {
   Summary out;
   std::string first_name;
   if (!parts.empty()) {
-    require_complete(parts);
+    std::string missing = missing_from(parts);
     std::sort(parts.begin(), parts.end(),
               [](const NamedSummary& a, const NamedSummary& b) { return a.summary.run.shard < b.summary.run.shard; });
     join_censuses(parts);
@@ -212,6 +218,10 @@ Summary merge_reports(std::vector<NamedSummary> parts) {
     for (size_t i = 1; i < parts.size(); ++i) add_part(out, std::move(parts[i].summary));
     out.run.shard = 0;
     out.run.shards = 1;
+    if (!missing.empty()) {
+      out.planned = out.run.suite_cases;
+      out.outcome.errors.push_back(std::move(missing));
+    }
   }
   std::set<std::string> known;
   for (const harness::Section& section : out.sections) known.insert(section.id);

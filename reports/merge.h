@@ -13,10 +13,11 @@ struct NamedSummary {
   Summary summary;
 };
 
-// Parts with cases must be all the shards of one run, each once; the result is what the whole run would have reported,
-// but for times: elapsed seconds are the longest part's, the date is the first's. Reports of studies add their
-// sections (and cases, where they have some), in the order given. Throws harness::InputError for parts that overlap,
-// miss, or belong to different runs.
+// Parts with cases must be shards of one run, each once; the result is what the whole run would have reported, but for
+// times: elapsed seconds are the longest part's, the date is the first's. Shards that are missing (lost, preempted,
+// ended with an error of their own) and cases that are make it red: an error of the run says which. Reports of studies
+// add their sections (and cases, where they have some), in the order given. Throws harness::InputError for parts that
+// overlap or belong to different runs.
 Summary merge_reports(std::vector<NamedSummary> parts);
 
 }  // namespace plumbline::reports

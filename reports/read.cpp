@@ -4,11 +4,13 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "harness/error.h"
+#include "harness/json_text.h"
 #include "reports/section_json.h"
 
 namespace plumbline::reports {
@@ -43,6 +45,15 @@ uint64_t hex_from(const Json& value) {
   return bits;
 }
 
+// A whole number that an int holds: the library would wrap a larger one.
+int count_from(const Json& value, int64_t least, const char* what) {
+  const auto number = value.get<double>();
+  if (!(number >= double(least) && number <= double(std::numeric_limits<int>::max())) || !value.is_number_integer())
+    throw std::invalid_argument(
+        fmt::format("{} {}: expected {} to {}", what, value.dump(), least, std::numeric_limits<int>::max()));
+  return value.get<int>();
+}
+
 harness::RunDescription run_from(const Json& value) {
   harness::RunDescription run;
   const auto text = [&](const char* name, std::string& to) { to = value.at(name).get<std::string>(); };
@@ -62,10 +73,10 @@ harness::RunDescription run_from(const Json& value) {
   text("cuda_toolkit", run.cuda_toolkit);
   text("gpu_architecture", run.gpu_architecture);
   run.seed = value.at("seed").get<uint64_t>();
-  run.cores = value.at("cores").get<int>();
+  run.cores = count_from(value.at("cores"), 0, "cores");
   if (value.contains("shard")) {  // reports of the first version of the schema had none
-    run.shard = value["shard"].at("index").get<int>();
-    run.shards = value["shard"].at("of").get<int>();
+    run.shard = count_from(value["shard"].at("index"), 0, "shard");
+    run.shards = count_from(value["shard"].at("of"), 1, "number of shards");
     run.suite_cases = value.at("suite_cases").get<uint64_t>();
     run.suite_checksum = hex_from(value.at("suite_checksum"));
   }
@@ -193,6 +204,32 @@ TrainingDrift drift_from(const Json& value) {
   return out;
 }
 
+// What is counted agrees with what is listed, and what was planned with both.
+void check_counts(const Summary& s) {
+  if (s.all_cases() != s.outcome.cases())
+    throw std::invalid_argument(fmt::format("{} cases are listed, {} were counted", s.cases.size(), s.outcome.cases()));
+  std::array<uint64_t, harness::kVerdicts> listed{};
+  for (const CaseEntry& c : s.cases) ++listed[size_t(c.verdict)];
+  uint64_t further = 0, further_red = 0;
+  for (int v = 0; v < harness::kVerdicts; ++v) {
+    const auto verdict = static_cast<Verdict>(v);
+    const uint64_t counted = s.outcome.verdicts[size_t(v)];
+    if (listed[size_t(v)] > counted)
+      throw std::invalid_argument(fmt::format("{} cases of verdict {} are listed, {} were counted", listed[size_t(v)],
+                                              to_string(verdict), counted));
+    further += counted - listed[size_t(v)];
+    if (is_red(verdict)) further_red += counted - listed[size_t(v)];
+  }
+  if (further != s.unlisted || further_red != s.unlisted_red)
+    throw std::invalid_argument(
+        fmt::format("{} further cases, {} of them red, were counted, and {}, {} said to be there", further, further_red,
+                    s.unlisted, s.unlisted_red));
+  // A run that broke off says so in its errors.
+  if (s.outcome.cases() < s.planned && s.outcome.errors.empty())
+    throw std::invalid_argument(
+        fmt::format("{} of {} planned cases were judged, and nothing says why", s.outcome.cases(), s.planned));
+}
+
 void fill(const Json& value, Summary& s) {
   s.run = run_from(value.at("run"));
   const Json& outcome = value.at("outcome");
@@ -218,8 +255,7 @@ void fill(const Json& value, Summary& s) {
     s.unlisted = outcome["unlisted"].get<uint64_t>();
     s.unlisted_red = outcome.at("unlisted_red").get<uint64_t>();
   }
-  if (s.all_cases() != s.outcome.cases())
-    throw std::invalid_argument(fmt::format("{} cases are listed, {} were counted", s.cases.size(), s.outcome.cases()));
+  check_counts(s);
 }
 
 }  // namespace
@@ -232,7 +268,7 @@ std::filesystem::path report_file(const std::filesystem::path& path) {
 Summary parse_report(std::string_view text, const std::string& name) {
   Json value;
   try {
-    value = Json::parse(text.begin(), text.end());
+    value = harness::parse_json<Json>(text, name, true);
   } catch (const Json::parse_error& e) {
     throw harness::InputError(
         e.byte > text.size() ? fmt::format("{}: cut off after {} bytes: expected a whole report", name, text.size())

@@ -309,7 +309,6 @@ TEST_F(Program, RefusesToMergeOrCompareWhatIsNotWholeAndWritesNothing) {
   const std::string part = "'" + (folder_ / "part").string() + "'";
   expect_refused("merge", "reports");
   expect_refused("merge nowhere", "nowhere: cannot be read");
-  expect_refused("merge " + part, "299 of 300 shards are missing: 1, 2, 3");
   expect_refused("merge " + part + " " + part, "shard 0/300 is given twice");
   expect_refused("merge " + part + " --report " + part, "is to be read and written");
   const std::string whole = text(folder_ / "part/report.json");
@@ -320,6 +319,10 @@ TEST_F(Program, RefusesToMergeOrCompareWhatIsNotWholeAndWritesNothing) {
   expect_refused("compare . " + part, "holds no report.json");
   expect_refused("case --bundle nowhere", "nowhere/case.json: cannot be read");
   EXPECT_EQ(text(folder_ / "part/report.json"), whole);
+  // Shards that are missing: a report that says so, and red.
+  const Ended incomplete = run("merge " + part + " --report incomplete");
+  EXPECT_EQ(incomplete.code, 1) << incomplete.err;
+  EXPECT_THAT(text(folder_ / "work/incomplete/report.json"), HasSubstr("299 of 300 shards are missing: 1, 2, 3"));
 }
 
 TEST_F(Program, SkipsWhatTheBudgetDoesNotReachAndIsNotGreenThen) {

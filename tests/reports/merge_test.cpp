@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "harness/error.h"
 #include "harness/registry.h"
@@ -84,18 +85,34 @@ TEST(Merge, OfAllShardsInAnyOrderGivesTheBytesOfTheWholeRun) {
   }
 }
 
-TEST(Merge, RefusesShardsThatOverlapOrMiss) {
+TEST(Merge, RefusesShardsThatOverlapAndIsRedWithoutSome) {
   auto twice = parts(5);
   twice.push_back(part(1, 5));
   EXPECT_THAT(refusal(std::move(twice)), HasSubstr("shard 1/5 is given twice"));
   auto fewer = parts(5);
   std::erase_if(fewer, [](const NamedSummary& p) { return p.name == "4" || p.name == "2"; });
-  EXPECT_EQ(refusal(std::move(fewer)), "2 of 5 shards are missing: 2, 4");
+  const Summary incomplete = merge_reports(std::move(fewer));
+  EXPECT_FALSE(incomplete.green());
+  EXPECT_THAT(incomplete.outcome.errors,
+              testing::Contains("2 of 5 shards are missing: 2, 4; 65 of 107 planned cases were judged"));
+  EXPECT_EQ(incomplete.planned, 107u);
+  // and what was written can be read again
+  EXPECT_FALSE(parse_report(write_json(incomplete), "incomplete").green());
   EXPECT_EQ(refusal({part(0, 1), part(0, 1)}), "shard 0/1 is given twice: 0 and 0");
   auto short_one = parts(5);
   short_one[0].summary.cases.pop_back();
-  EXPECT_THAT(refusal(std::move(short_one)),
-              HasSubstr("the shards hold 106 cases: expected the 107 that were planned"));
+  EXPECT_THAT(merge_reports(std::move(short_one)).outcome.errors,
+              testing::Contains("106 of 107 planned cases were judged"));
+  auto other_suite = parts(5);
+  for (auto& p : other_suite) p.summary.run.suite_cases = 108;
+  EXPECT_EQ(refusal(std::move(other_suite)), "the shards planned 107 cases: expected the 108 of the suite");
+}
+
+TEST(Merge, ACountThatAFileOnlyClaimsCostsNothing) {
+  auto given = parts(2);
+  for (auto& p : given) p.summary.run.shards = std::numeric_limits<int>::max();
+  EXPECT_THAT(merge_reports(std::move(given)).outcome.errors.front(),
+              HasSubstr("2147483645 of 2147483647 shards are missing: 2, 3, 4, 5, 6, 7, 8, 9 and 2147483637 more"));
 }
 
 TEST(Merge, RefusesPartsOfDifferentRuns) {

@@ -72,6 +72,27 @@ TEST(Read, RefusesMembersThatAreMissingOrOfAnotherKindOrDoNotAddUp) {
   EXPECT_THAT(refusal(replaced(written(), "\"histogram\":[[0,", "\"histogram\":[[0,1")), HasSubstr("does not add up"));
 }
 
+// Reports are merged and compared by machines: what is counted has to be what is listed.
+TEST(Read, RefusesCountsThatAreNotThoseOfTheCases) {
+  const std::string text = write_json(samples::summarize({samples::passing(1), samples::failing("shape=4")}));
+  EXPECT_EQ(refusal(text), "");
+  EXPECT_THAT(refusal(replaced(replaced(text, "\"pass\":1", "\"pass\":2"), "\"fail\":1", "\"fail\":0")),
+              HasSubstr("1 cases of verdict fail are listed, 0 were counted"));
+  EXPECT_THAT(refusal(replaced(text, "\"planned\":2", "\"planned\":19")),
+              HasSubstr("2 of 19 planned cases were judged, and nothing says why"));
+  std::string said = replaced(text, "\"planned\":2", "\"planned\":19");
+  said = replaced(said, "\"errors\":[]", "\"errors\":[\"interrupted\"]");
+  EXPECT_EQ(refusal(said), "");
+}
+
+TEST(Read, RefusesNumbersThatAnIntWouldWrapAndListsWithinLists) {
+  EXPECT_THAT(refusal(replaced(written(), "\"index\":2,", "\"index\":4294967296,")),
+              HasSubstr("shard 4294967296: expected 0 to 2147483647"));
+  EXPECT_THAT(refusal(replaced(written(), "\"index\":2,", "\"index\":-1,")), HasSubstr("shard -1"));
+  const std::string deep = "{\"schema\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  EXPECT_EQ(refusal(deep), "a/report.json: nests deeper than 64 levels");
+}
+
 TEST(Read, NamesTheFileThatIsNotThere) {
   try {
     read_report("/nonexistent/folder");
