@@ -17,6 +17,7 @@
 #include "harness/error.h"
 #include "harness/judge_traces.h"
 #include "harness/machine.h"
+#include "harness/quoted.h"
 #include "harness/runner.h"
 #include "harness/study.h"
 #include "harness/terminal.h"
@@ -288,10 +289,10 @@ int main(int argc, char** argv) {
   try {
     return program(argc, argv);
   } catch (const InputError& e) {
-    fmt::print(stderr, "plumbline: {}\n", e.what());
+    fmt::print(stderr, "plumbline: {}\n", plain_text(e.what()));
     return kUsage;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "plumbline: {}\n", e.what());
+    fmt::print(stderr, "plumbline: {}\n", plain_text(e.what()));
     return kUsage;
   }
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/quoted.h"
+
 namespace plumbline::harness {
 namespace {
 
@@ -16,7 +18,7 @@ struct Shown {
 };
 
 Shown show(const Cell& cell) {
-  if (const auto* text = std::get_if<std::string>(&cell)) return {*text, false};
+  if (const auto* text = std::get_if<std::string>(&cell)) return {plain_text(*text), false};
   if (const auto* count = std::get_if<int64_t>(&cell)) return {std::to_string(*count), true};
   const double value = std::get<double>(cell);
   if (std::isnan(value)) return {"", true};

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "harness/bundle.h"
+#include "harness/quoted.h"
 
 namespace plumbline::harness {
 namespace {
@@ -137,21 +138,21 @@ void TerminalSummary::end(const RunSummary& summary) {
   if (studies_.size() > kStudiesShown)
     line(fmt::format("           and {} more studies", studies_.size() - kStudiesShown));
   for (const Red& red : red_) {
-    line(paint(ink_of(red.verdict), fmt::format("{:<10}", to_string(red.verdict))) + " " + red.reason);
-    line(fmt::format("           plumbline case '{}' --subject {}", red.line, run_.subject));
+    line(paint(ink_of(red.verdict), fmt::format("{:<10}", to_string(red.verdict))) + " " + plain_text(red.reason));
+    line(fmt::format("           plumbline case {} --subject {}", plain_text(shell_word(red.line)), run_.subject));
     if (!red.bundle.empty())
       line(fmt::format("           plumbline case --bundle {}/bundles/{}",
                        report_path_.substr(0, report_path_.rfind('/')), red.bundle));
   }
   for (size_t i = 0; i < std::min<size_t>(summary.errors.size(), kRedShown); ++i)
-    line(paint(Ink::bad, "suite     ") + " " + summary.errors[i]);
+    line(paint(Ink::bad, "suite     ") + " " + plain_text(summary.errors[i]));
   if (!report_path_.empty()) line("report     " + report_path_);
   line(green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red"));
 }
 
 std::string describe_case(const CaseResult& result) {
-  std::string out = fmt::format("{}\n{:<22} {:>9} {:>9} {:>10} {:>9}  worst\n", result.line, "quantity", "elements",
-                                "outside", "err/bound", "p99");
+  std::string out = fmt::format("{}\n{:<22} {:>9} {:>9} {:>10} {:>9}  worst\n", plain_text(result.line), "quantity",
+                                "elements", "outside", "err/bound", "p99");
   for (const QuantityResult& q : result.quantities)
     out += fmt::format(
         "{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {:.9g} +- {:.2g}{}\n",
@@ -162,7 +163,8 @@ std::string describe_case(const CaseResult& result) {
   for (const auto& use : result.options)
     acted += fmt::format("{}{}{}", acted.empty() ? "" : ", ", use.value, use.acted ? "" : " (did not act)");
   out += fmt::format("options: {}\n", acted);
-  out += fmt::format("{}{}{}\n", to_string(result.verdict), result.reason.empty() ? "" : ": ", result.reason);
+  out +=
+      fmt::format("{}{}{}\n", to_string(result.verdict), result.reason.empty() ? "" : ": ", plain_text(result.reason));
   return out;
 }
 

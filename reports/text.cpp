@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "harness/error.h"
+#include "harness/quoted.h"
 
 namespace plumbline::reports {
 namespace {
@@ -125,17 +126,7 @@ std::string markdown_code(std::string_view text) {
   return fmt::format("{0}{1}{2}{1}{0}", fence, pad, inside);
 }
 
-std::string case_command(std::string_view line) {
-  std::string quoted;
-  for (const char c : line) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return fmt::format("plumbline case '{}'", quoted);
-}
+std::string case_command(std::string_view line) { return "plumbline case " + harness::shell_word(line); }
 
 std::string format_number(double value) { return fmt::format("{:.3g}", value == 0 ? 0.0 : value); }
 
