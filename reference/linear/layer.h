@@ -13,8 +13,8 @@
 namespace plumbline::reference {
 
 inline constexpr int64_t kSmallBatchTokens = 16;
-// The largest number of inputs for which no sum of products of an activation, |q| <= 127, and a weight, which may be -128,
-// leaves int32: floor((2^31 - 1)/(128 * 127)).
+// The largest number of inputs for which no sum of products of an activation, |q| <= 127, and a weight, which may be
+// -128, leaves int32: floor((2^31 - 1)/(128 * 127)).
 inline constexpr int64_t kExactAccumulatorInputs = 132'104;
 
 enum class Fp8ScaleKind : uint8_t {
