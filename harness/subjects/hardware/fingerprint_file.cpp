@@ -78,6 +78,9 @@ diag::Fingerprint read_fingerprint(const std::filesystem::path& path) {
             {s.at(0), s.at(1), s.at(2), s.at(3), parse_hex<uint64_t>(s.at(4)), parse_parts(s.at(5))});
       out.probes.push_back(std::move(probe));
     }
+    if (const auto hash = parse_hex<uint64_t>(file.at("hash").get<std::string>()); hash != out.hash())
+      throw InputError(
+          fmt::format("the hash {:016x} is not that of its work, {:016x}: cut or altered", hash, out.hash()));
     return out;
   } catch (const json::exception&) {
     throw InputError(fmt::format("{}: not a fingerprint ({})", path.string(), kSchema));

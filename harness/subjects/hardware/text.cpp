@@ -47,7 +47,10 @@ std::string codecs_text(const DeviceRun& run) {
 
 std::string comparison_text(const diag::Comparison& c, const std::string& with) {
   if (c.compared == 0) return fmt::format("RED: nothing to compare with {}", with);
-  if (c.differences.empty()) return fmt::format("equal to {}", with);
+  if (c.equal()) return fmt::format("equal to {}", with);
+  if (c.differences.empty())
+    return fmt::format("RED: {} of {} pieces are not in {}, the others are equal", c.only_here,
+                       c.only_here + c.compared, with);
   return fmt::format("RED: {} of {} pieces differ from {}; first: {}", c.differences.size(), c.compared, with,
                      difference_text(c.differences.front()));
 }
