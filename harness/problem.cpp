@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <sstream>
 
@@ -86,6 +87,37 @@ std::vector<int64_t> parse_shape(std::string_view text) {
 
 bool is_block(int block) { return block >= 64 && block <= 2048 && (block & (block - 1)) == 0; }
 
+// What storing may do to an update has a bound (reference/CODECS.md), or production refuses it, and so do cases.
+void check_promised(const Problem& p) {
+  const auto& o = p.options;
+  if (p.rounding == Rounding::dither && p.storage == Storage::log_u8)
+    throw InputError("rounding=dither: expected nearest or stochastic with storage=log_u8, its noise multiplies");
+  if (p.rounding == Rounding::dither && p.storage == Storage::al8) {
+    double weight = o.beta2 ? 1 - *o.beta2 : std::pow(0x1p31, o.beta2_decay);
+    if (o.beta3) weight = std::min(weight, 1 - *o.beta3);
+    if (!(weight >= 0.02))
+      throw InputError(
+          fmt::format("rounding=dither: expected weights of new samples of at least 0.02 with storage=al8, or its "
+                      "noise multiplies: the least is {:.3g} (beta2, beta2_decay, beta3)",
+                      weight));
+  }
+  if (!o.beta1) return;
+  if (p.momentum_storage == Storage::bf16 && p.momentum_rounding == Rounding::nearest && !(1 - *o.beta1 > 0x1p-8))
+    throw InputError("momentum_rounding=nearest: expected beta1 < 1 - 2^-8 with momentum_storage=bf16, or it sticks");
+  const bool divided = !p.of_update() || o.beta3;
+  if (!divided || (p.momentum_storage != Storage::uf8 && p.momentum_storage != Storage::uf4)) return;
+  if (p.momentum_rounding == Rounding::dither)
+    throw InputError(
+        fmt::format("momentum_rounding=dither: expected stochastic with momentum_storage={} of what is divided: zero "
+                    "is read as a residue",
+                    to_string(p.momentum_storage)));
+  if (p.momentum_rounding == Rounding::nearest && *o.beta1 > 0.5)
+    throw InputError(
+        fmt::format("momentum_rounding=nearest: expected stochastic, or beta1 <= 0.5, with momentum_storage={} of what "
+                    "is divided: codes stick",
+                    to_string(p.momentum_storage)));
+}
+
 void check_keeping(const Problem& p) {
   if (!is_block(p.block)) throw InputError(fmt::format("block={}: expected a power of two in [64, 2048]", p.block));
   if (p.momentum_block != 0 && !is_block(p.momentum_block))
@@ -99,6 +131,7 @@ void check_keeping(const Problem& p) {
     throw InputError("rounding=dither: expected nearest or stochastic with storage=linear_u8");
   if (p.momentum_rounding == Rounding::dither && p.momentum_storage == Storage::bf16)
     throw InputError("momentum_rounding=dither: expected nearest or stochastic with momentum_storage=bf16");
+  check_promised(p);
   if (p.parameter_rounding == Rounding::dither)
     throw InputError("parameter_rounding=dither: expected nearest or stochastic");
   if (!(p.gradient_scale > 0 && p.gradient_scale <= std::numeric_limits<float>::max()) ||

@@ -102,7 +102,7 @@ struct Problem {
   Rounding rounding = Rounding::nearest;
   int block = 2048;
   Storage momentum_storage = Storage::uf4;
-  Rounding momentum_rounding = Rounding::nearest;
+  Rounding momentum_rounding = Rounding::stochastic;
   int momentum_block = 0;                           // 0: 128 for uf4, 256 for uf8
   Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters
   double gradient_scale = 1;                        // multiplies gradients before anything sees them; a float32

@@ -60,15 +60,21 @@ bool starts_with_zeros(const Problem& p) {
   return (gradient.values.data == 0).all();
 }
 
+// Only where new samples weigh enough.
+bool dithers_al8(const Problem& p) { return p.storage == Storage::al8 && p.rounding == Rounding::dither; }
+
 void take_momentum(Problem& p, const Classes& c, Draw& d) {
   auto& o = p.options;
   o.beta1 = d.of({0.5, 0.9});
   if (at(c, F::momentum) >= 2) o.momentum_of = reference::MomentumOf::update;
   // A row of one element is its own factor: (u - M)^2 is one value in the first step, and has to be forgotten.
   if (at(c, F::momentum) == 3) o.beta3 = p.storage == Storage::log_u8 ? 0.5 : d.of({0.9, 0.99});
+  if (at(c, F::momentum) == 3 && dithers_al8(p)) o.beta3 = 0.9;
   const int storage = at(c, F::momentum_storage);
   p.momentum_storage = storage == 0 ? Storage::fp32 : static_cast<Storage>(int(Storage::bf16) + storage - 1);
   if (at(c, F::momentum_rounding) < 3) p.momentum_rounding = static_cast<Rounding>(at(c, F::momentum_rounding));
+  const bool coded = p.momentum_storage == Storage::uf8 || p.momentum_storage == Storage::uf4;
+  if (coded && p.momentum_rounding == Rounding::nearest && at(c, F::momentum) != 2) o.beta1 = 0.5;  // above, it sticks
   if (at(c, F::momentum_block) == 1) p.momentum_block = d.of({64, 128, 256, 1024});
   p.steps = std::max<int64_t>(p.steps, 2);
 }
@@ -141,9 +147,9 @@ Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
   p.carried_norm = at(c, F::parameter_norm) == 1;
   if (at(c, F::relative_step) == 1) o.relative_step = true, o.lr = d.of({0.8, 3.0});
   if (at(c, F::beta2) == 1)
-    o.beta2 = d.of({0.9, 0.99});
+    o.beta2 = dithers_al8(p) ? 0.9 : d.of({0.9, 0.99});
   else
-    o.beta2_decay = d.of({-0.8, -0.5});
+    o.beta2_decay = dithers_al8(p) ? -0.125 : d.of({-0.8, -0.5});
   if (at(c, F::weight_decay) > 0) {
     o.weight_decay_by = at(c, F::weight_decay) == 1 ? reference::DecayScale::step_size : reference::DecayScale::lr;
     o.weight_decay = d.of({0.1, 0.25});

@@ -64,6 +64,22 @@ void take_many_rows(Problem& p, Draw& d, int64_t largest) {
     p.shape = {d.between(4, 8), d.between(8, int(std::clamp<int64_t>(largest / 8, 8, 40)))};
 }
 
+// Roundings that have a bound of what they do to an update; the others are refused.
+void keep_promises(Problem& p) {
+  const auto& o = p.options;
+  if (p.rounding == Rounding::dither) {
+    if (p.storage == Storage::linear_u8 || p.storage == Storage::log_u8) p.rounding = Rounding::stochastic;
+    const bool heavy = o.beta2 && *o.beta2 <= 0.95 && (!o.beta3 || *o.beta3 <= 0.95);
+    if (p.storage == Storage::al8 && !heavy) p.storage = Storage::al16;
+  }
+  if (p.momentum_storage == Storage::bf16 && p.momentum_rounding == Rounding::dither)
+    p.momentum_rounding = Rounding::stochastic;
+  const bool coded = p.momentum_storage == Storage::uf8 || p.momentum_storage == Storage::uf4;
+  if (o.beta1 && coded && (o.momentum_of == MomentumOf::gradient || o.beta3) &&
+      (p.momentum_rounding == Rounding::dither || *o.beta1 > 0.5))
+    p.momentum_rounding = Rounding::stochastic;
+}
+
 // Quantized, so that rounding has something to do.
 void take_quantized(Problem& p) { p.min_quantized_size = 1; }
 
@@ -150,7 +166,10 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       p.data.regime = o.projection_rank > 0 ? Regime::frozen : Regime::growing;
       if (o.momentum_of == MomentumOf::update) o.beta1 = 0.9, p.data.regime = Regime::gaussian;
       // A code's random error over the root of V of that element alone: where g is small, of any size, and so the norm.
-      if (o.momentum_of == MomentumOf::gradient) p.momentum_rounding = Rounding::nearest;
+      if (o.momentum_of == MomentumOf::gradient) {
+        p.momentum_rounding = Rounding::nearest;
+        if (p.momentum_storage != Storage::fp32) p.momentum_storage = Storage::bf16;
+      }
       p.data.exponent = -10;
       p.steps = std::max<int64_t>(p.steps, 3);
       break;
@@ -188,7 +207,12 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
     case Feature::rounding:
       take_quantized(p);
       p.storage = d.of({Storage::al8, Storage::log_u8, Storage::linear_u8, Storage::al16});
-      p.rounding = p.storage == Storage::linear_u8 || d.one_in(2) ? Rounding::stochastic : Rounding::dither;
+      p.rounding = d.one_in(2) ? Rounding::stochastic : Rounding::dither;
+      if (p.storage == Storage::al8 && p.rounding == Rounding::dither) {  // only where new samples weigh enough
+        o.beta2 = 0.9;
+        o.beta2_decay = reference::PlumblineOptions{}.beta2_decay;
+        if (o.beta3) o.beta3 = 0.9;
+      }
       if (p.data.regime == Regime::constant) p.data.regime = Regime::gaussian;
       if (p.storage == Storage::log_u8) {  // of one octave it has two codes
         p.data.regime = Regime::wide;
@@ -205,6 +229,7 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
       p.momentum_storage = d.of({Storage::bf16, Storage::uf8, Storage::uf4});
       p.momentum_rounding =
           p.momentum_storage == Storage::bf16 || d.one_in(2) ? Rounding::stochastic : Rounding::dither;
+      if (p.momentum_rounding == Rounding::dither) take_momentum(p, MomentumOf::update, d);
       take_many_values(p, d, largest);
       break;
     case Feature::parameter_rounding:
@@ -222,12 +247,10 @@ void aim_extended(Problem& p, Feature feature, Draw& d, int64_t largest) {
 
 void settle(Problem& p) {
   auto& o = p.options;
-  if (p.storage == Storage::linear_u8 && p.rounding == Rounding::dither) p.rounding = Rounding::stochastic;
-  if (p.momentum_storage == Storage::bf16 && p.momentum_rounding == Rounding::dither)
-    p.momentum_rounding = Rounding::stochastic;
   if (o.projection_rank > 0) o.momentum_of = MomentumOf::gradient;
   if (!o.beta1 || o.momentum_of == MomentumOf::gradient) o.beta3.reset();
   if (!o.beta1) o.momentum_of = MomentumOf::gradient;
+  keep_promises(p);
   // An even grid from zero keeps nothing of blocks that span many octaves, and a projection mixes what is small into
   // what is large.
   const bool even = o.beta1 || o.projection_rank > 0 || p.storage == Storage::linear_u8;

@@ -60,6 +60,10 @@ void keep_zero(Problem& problem) {
 void round_to_nearest(Problem& problem) {
   problem.rounding = problem.momentum_rounding = problem.parameter_rounding = harness::Rounding::nearest;
   problem.gradient_scale = 1;
+  auto& o = problem.options;
+  const bool coded =
+      problem.momentum_storage == harness::Storage::uf8 || problem.momentum_storage == harness::Storage::uf4;
+  if (o.beta1 && coded && (!problem.of_update() || o.beta3)) o.beta1 = std::min(*o.beta1, 0.5);  // above, it sticks
 }
 
 std::vector<Problem> smaller(const Problem& problem) {

@@ -21,7 +21,7 @@ constexpr std::array<OptionSet, 9> kOptionSets = {{
     {"relative", "relative_step=true lr=0.05 eps2=0.01 parameter_norm=carried", true},
     {"unfactored", "factored=false beta2=0.99 lr=0.001 scale_parameter=false", true},
     {"half", "param=f16 grad=f16 beta2_decay=-0.5 block=256 clip=0", true},
-    {"momentum", "beta1=0.9 beta2=0.999 momentum_rounding=dither", false},
+    {"momentum", "beta1=0.9 beta2=0.999", false},
     {"came",
      "beta1=0.9 momentum_of=update beta3=0.999 rounding=stochastic limiter_margin=0.01 scale_parameter=false "
      "lr=0.001",

@@ -34,6 +34,8 @@ const RegisterProperty kUnbiased(
          p.data.regime = harness::Regime::gaussian;
          if (p.momentum_storage != Storage::uf4) p.momentum_storage = Storage::uf8;
          if (p.momentum_rounding == Rounding::nearest) p.momentum_rounding = Rounding::stochastic;
+         // only of what nothing divides
+         if (p.momentum_rounding == Rounding::dither) p.options.momentum_of = reference::MomentumOf::update;
        });
        const Inputs inputs = inputs_of(problem);
        const auto arithmetic = subject.start(problem, inputs.parameter.bytes)->arithmetic();

@@ -188,6 +188,57 @@ void check_domain(const GroupOptions& options) {
   }
 }
 
+// Dither of logarithmic codes multiplies what it stores by random factors. The second moment of an average of weight w
+// stays finite only while a^2 < 6 w, a half a step of the codes in natural logarithms; 252 octaves are the most that a
+// block spans. For al16 that holds down to w = 3e-7.                                       (reference/CODECS.md)
+void check_dithered_moments(const GroupOptions& options) {
+  if (options.rounding != Rounding::dither || options.storage == Storage::fp32 || options.storage == Storage::al16)
+    return;
+  if (options.storage == Storage::log_u8)
+    throw OptionError(
+        "option rounding: 'dither' with storage log_u8 multiplies its own noise over a hundred octaves, expected "
+        "nearest or stochastic, or storage al16");
+  constexpr double kLeast = 0.02, kLastStep = 0x1p31;
+  double weight = options.beta2 ? 1.0 - *options.beta2 : core::decay_power(kLastStep, options.beta2_decay).w;
+  if (options.beta3) weight = std::min(weight, 1.0 - *options.beta3);
+  if (!(weight >= kLeast))
+    throw OptionError(
+        fmt::format("option rounding: 'dither' with storage al8 and a new sample's weight of {:.3g} multiplies its own "
+                    "noise, expected weights of at least {} (beta2, beta2_decay, beta3), or storage al16",
+                    weight, kLeast));
+}
+
+// Zero has to be read as zero, and reached, where momentum is divided by what may be as small.
+void check_momentum_rounding(const GroupOptions& options) {
+  const double beta1 = *options.beta1;
+  const bool to_nearest = options.momentum_rounding == Rounding::nearest;
+  if (options.momentum_storage == Storage::bf16) {
+    // M that is let go of falls by M (1 - beta1): less than half an ulp, 2^-8 M, is nothing.
+    if (to_nearest && !(1.0 - beta1 > 0x1p-8))
+      throw OptionError(
+          fmt::format("option momentum_rounding: 'nearest' with momentum_storage bf16 never lets go of a value at "
+                      "beta1 = {} (sticking), expected stochastic, or beta1 < 1 - 2^-8",
+                      beta1));
+    return;
+  }
+  const bool coded = options.momentum_storage == Storage::uf8 || options.momentum_storage == Storage::uf4;
+  const bool divided = options.momentum_of == MomentumOf::gradient || options.beta3.has_value();
+  if (!coded || !divided) return;
+  if (options.momentum_rounding == Rounding::dither)
+    throw OptionError(
+        fmt::format("option momentum_rounding: 'dither' with momentum_storage {} reads zero as up to half a step, a "
+                    "residue that the update divides by the root of nothing, expected stochastic, or momentum_of "
+                    "update without beta3",
+                    get_option(options, "momentum_storage")));
+  // A code k sticks where round(k beta1) is k: at 1/2, code 1 goes to the even 0.
+  if (to_nearest && beta1 > 0.5)
+    throw OptionError(
+        fmt::format("option momentum_rounding: 'nearest' with momentum_storage {} never lets go of codes below {:.3g} "
+                    "at beta1 = {} (sticking): what has no gradient any more moves on, expected stochastic, beta1 <= "
+                    "0.5, or momentum_of update without beta3",
+                    get_option(options, "momentum_storage"), 0.5 / (1.0 - beta1), beta1));
+}
+
 void check_combinations(const GroupOptions& options) {
   // what `name` is set to takes for granted
   const auto needs = [&](std::string_view name, bool given, std::string_view what) {
@@ -210,6 +261,8 @@ void check_combinations(const GroupOptions& options) {
   if (options.momentum_rounding == Rounding::dither)
     needs("momentum_rounding", options.momentum_storage != Storage::bf16,
           "another momentum_storage than bf16: no blocks");
+  check_dithered_moments(options);
+  if (momentum) check_momentum_rounding(options);
 }
 
 }  // namespace

@@ -77,16 +77,23 @@ struct GroupOptions {
 
   Nonfinite nonfinite = Nonfinite::zero;
 
-  // how state is kept; what codes mean: cuda/core/codec.h, uniform.h
-  Storage storage = Storage::al8;                   // of second moments: fp32, al8, log_u8, linear_u8 or al16
-  int block = 2048;                                 // values per scale of these: a power of two in [64, 2048]
-  Rounding rounding = Rounding::nearest;            // of these; linear_u8 takes no dither
-  Storage momentum_storage = Storage::uf4;          // fp32, bf16, uf8 or uf4
-  int momentum_block = 0;                           // 0 (128 for uf4, 256 for uf8) or as block
-  Rounding momentum_rounding = Rounding::nearest;   // bf16 takes no dither
-  Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters: nearest or stochastic
-  int64_t seed = 0;                                 // [0, 2^32): of all stochastic roundings and dither
-  int64_t min_quantized_size = 4096;                // [0, 2^53]: tensors with fewer elements keep fp32 state
+  // how state is kept; what codes mean: cuda/core/codec.h, uniform.h; what that costs: reference/CODECS.md
+  Storage storage = Storage::al8;  // of second moments: fp32, al8, log_u8, linear_u8 or al16
+  int block = 2048;                // values per scale of these: a power of two in [64, 2048]
+  // Of these. linear_u8 and log_u8 take no dither, al8 where new samples weigh at least 0.02 at every step.
+  Rounding rounding = Rounding::nearest;
+  Storage momentum_storage = Storage::uf4;  // fp32, bf16, uf8 or uf4
+  int momentum_block = 0;                   // 0 (128 for uf4, 256 for uf8) or as block
+  // bf16 takes no dither, and nearest while 1 - beta1 > 2^-8. uf8 and uf4 of what is divided (momentum of the gradient,
+  // CAME) take no dither, which leaves a residue where there was no gradient, and nearest while beta1 <= 1/2: above, it
+  // never lets go. Costly, momentum of the update alone: nearest uf4 never moves a coordinate below about 5 % of its
+  // block's peak and goes on moving what it once moved; dither moves what never had a gradient by up to half a step.
+  Rounding momentum_rounding = Rounding::stochastic;
+  // Of 16-bit parameters: nearest or stochastic. Costly: to nearest, bfloat16 loses weight decay and steps below half
+  // an ulp, 2^-9 of the parameter.
+  Rounding parameter_rounding = Rounding::nearest;
+  int64_t seed = 0;                   // [0, 2^32): of all stochastic roundings and dither
+  int64_t min_quantized_size = 4096;  // [0, 2^53]: tensors with fewer elements keep fp32 state
   ParameterNorm parameter_norm = ParameterNorm::fresh;
   bool operator==(const GroupOptions&) const = default;
 };
@@ -98,7 +105,7 @@ struct Precision {
   Rounding rounding = Rounding::nearest;
   Storage momentum_storage = Storage::uf4;
   int momentum_block = 0;
-  Rounding momentum_rounding = Rounding::nearest;
+  Rounding momentum_rounding = Rounding::stochastic;
   int64_t min_quantized_size = 4096;
   bool operator==(const Precision&) const = default;
 };

@@ -24,6 +24,7 @@ GroupOptions adam_family(double lr) {
   o.weight_decay_by = DecayScale::lr;
   o.beta1 = 0.9;
   o.beta2 = 0.999;
+  o.parameter_rounding = Rounding::stochastic;
   return o;
 }
 
@@ -32,6 +33,7 @@ GroupOptions adam_family(double lr) {
 GroupOptions adafactor() {
   GroupOptions o;
   o.relative_step = true;
+  o.parameter_rounding = Rounding::stochastic;
   return o;
 }
 

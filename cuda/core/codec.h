@@ -5,8 +5,9 @@
 //              K = 254 or 65534. Decoded 2^((code - 1) r/K + lo). Stored: lo, r. All zero: lo = 0, r = 1.
 //   log_u8     lo = -126, hi = lo + 1 if not above lo, code = clamp(round_even(fl(fl(fl(l - lo)/r) 255)), 0, 255): no
 //              zero code. Decoded 2^(code r/255 + lo). Stored: lo, r.
-//   linear_u8  scale = max v, at least 1e-12; code = round_even(fl(fl(v/scale) 255)), decoded fl(fl(code/255) scale).
-//              Stored: scale.
+//   linear_u8  scale = max v, at least 2^-100; code = round_even(fl(fl(v/scale) 255)), decoded fl(fl(code/255) scale),
+//              code 0 as if it were 1/2: a second moment is never read as zero. Up to that value v has code 0. Stored:
+//              scale.
 // A value that is not finite makes lo (scale) NaN and every code 0; the block then decodes to NaN.
 //
 // Rounding of a code: to nearest as above; stochastic, the neighbour above with probability (v - v_k)/(v_{k+1} - v_k)
@@ -20,7 +21,7 @@
 
 namespace plumbline::core {
 
-constexpr float kLogCeiling = 0x1p126f, kLogFloor = 0x1p-126f, kLinearFloor = 1e-12f;
+constexpr float kLogCeiling = 0x1p126f, kLogFloor = 0x1p-126f, kLinearFloor = 0x1p-100f;
 
 // Whether values are codes in blocks with a scale.
 PLUMBLINE_HD bool is_quantized(Storage s) { return s != Storage::fp32 && s != Storage::bf16; }
@@ -135,7 +136,8 @@ PLUMBLINE_HD float decode_log(float code, const BlockDecoder& d) {
   return (code >= d.first ? v : 0.0f) + d.poison;
 }
 PLUMBLINE_HD float decode_linear_u8(float code, const BlockDecoder& d) {
-  return decode_linear(code, d.step) + d.poison;
+  const float zero = is_mutant(Mutant::linear_zero) ? 0.0f : 0.5f;
+  return decode_linear(code > 0.0f ? code : zero, d.step) + d.poison;
 }
 PLUMBLINE_HD float decode(Storage storage, uint32_t code, const BlockDecoder& d) {
   return storage == Storage::linear_u8 ? decode_linear_u8(float(int(code)), d) : decode_log(float(int(code)), d);
@@ -169,7 +171,7 @@ PLUMBLINE_HD float encode_log_stochastic(float v, const BlockEncoder& e, float u
 PLUMBLINE_HD float encode_linear_u8(float v, const BlockEncoder& e) {
   const float unrounded = clamp(encode_linear(v, e.scale.lo), 0.0f, 255.0f);
   const float code = is_mutant(Mutant::linear_code_truncated) ? floor(unrounded) : round_even(unrounded);
-  return e.scale.lo == e.scale.lo ? code : 0.0f;
+  return e.scale.lo == e.scale.lo && v > decode_linear_u8(0.0f, e.decoder) ? code : 0.0f;
 }
 PLUMBLINE_HD float encode_linear_u8_stochastic(float v, const BlockEncoder& e, float u) {
   const float k = clamp(floor(encode_linear(v, e.scale.lo)), 0.0f, 254.0f);

@@ -1,6 +1,6 @@
 // Momentum in 8 or 4 bits: signed codes on an even grid, one scale a block.
 //
-//   scale = max |x| of the block, at least 1e-12; q = fl(H/scale)
+//   scale = max |x| of the block, at least 2^-100; q = fl(H/scale)
 //   nearest     code = round_even(fl(x q)) in -H..H, H = 127 (uf8) or 7 (uf4); decoded fl(fl(code/H) scale)
 //   stochastic  H = 126 or 6; y = fl(x q), k = clamp(floor(y), -H, H - 1), up with probability by decoded values
 //   dither      H = 125.5 or 5.5; code = round_even(fl(y + delta)), decoded fl(fl((code - delta)/H) scale)
@@ -39,7 +39,8 @@ PLUMBLINE_HD F uniform_factor(F levels, F scale) {
 }
 PLUMBLINE_HD UniformBlock uniform_block(Storage storage, Rounding rounding, float scale, float delta) {
   const float H = uniform_levels(storage, rounding), limit = rounding == Rounding::dither ? H + 0.5f : H;
-  return {scale, uniform_factor(H, scale), H, 1.0f / H, limit, rounding == Rounding::dither ? delta : 0.0f};
+  const float residue = is_mutant(Mutant::residue) && rounding == Rounding::stochastic ? 0.25f : 0.0f;
+  return {scale, uniform_factor(H, scale), H, 1.0f / H, limit, rounding == Rounding::dither ? delta : residue};
 }
 
 // Quotient by H, correctly rounded for every code and delta (tests try them all).

@@ -34,7 +34,7 @@ void check_sizes(const SlotState& slot, int64_t expected) {
 
 bool has_nonfinite(const Vector& x, const Block& b) { return !x.segment(b.begin, b.end - b.begin).allFinite(); }
 
-// Scale = largest magnitude, at least 1e-12: the subject's lies between what the contract of each value allows.
+// Scale = largest magnitude, at least 2^-100: the subject's lies between what the contract of each value allows.
 void judge_largest(int64_t step, const SlotState& slot, const Block& b, const Tensor& exact, const Tensor& bound,
                    QuantityJudge& judge) {
   const auto x = exact.data.segment(b.begin, b.end - b.begin).abs();
@@ -229,7 +229,7 @@ bool storage_notices(const SlotState& slot, const Tensor& other, const Tensor& e
     const int64_t n = b.end - b.begin;
     const auto x = exact.data.segment(b.begin, n).abs();
     const double largest = other.data.segment(b.begin, n).abs().maxCoeff();
-    noticed |= std::fabs(largest - x.maxCoeff()) > 2 * bound.data.segment(b.begin, n).maxCoeff() + 1e-12;
+    noticed |= std::fabs(largest - x.maxCoeff()) > 2 * bound.data.segment(b.begin, n).maxCoeff() + 0x1p-100;
   });
   return noticed;
 }

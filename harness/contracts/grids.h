@@ -176,7 +176,11 @@ class LinearGrid {
   int nearest_code(double v) const { return int(std::nearbyint(v / scale_ * nearest_levels_)); }
 
   double distance(double, double reach) const { return reach * scale_ / levels_; }
-  double decode(int code) const { return (code - offset_) * scale_ / levels_; }
+  // A second moment is never read as zero.
+  double decode(int code) const {
+    const double x = first == 0 && code == 0 ? 0.5 : code - offset_;
+    return x * scale_ / levels_;
+  }
   double decode_error() const { return gamma(decode_roundings_); }
 
  private:

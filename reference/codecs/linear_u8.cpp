@@ -15,13 +15,13 @@ LinearU8::Scale LinearU8::scale_of(std::span<const double> values) {
   return {largest};
 }
 
-double LinearU8::decode(uint8_t code, Scale scale) { return code * scale.scale / kSteps; }
+double LinearU8::decode(uint8_t code, Scale scale) { return std::max<double>(code, 0.5) * scale.scale / kSteps; }
 
 double LinearU8::unrounded_code(double value, Scale scale) { return kSteps * value / scale.scale; }
 
 uint8_t LinearU8::encode(double value, Scale scale) {
   const double code = unrounded_code(value, scale);
-  if (std::isnan(code)) return 0;
+  if (std::isnan(code) || value <= decode(0, scale)) return 0;
   return static_cast<uint8_t>(std::clamp(std::nearbyint(code), 0.0, 255.0));
 }
 
@@ -29,7 +29,9 @@ uint8_t LinearU8::encode_stochastic(double value, Scale scale, double u) {
   const double code = unrounded_code(value, scale);
   if (std::isnan(code)) return 0;
   const double below = std::clamp(std::floor(code), 0.0, kSteps - 1.0);
-  return static_cast<uint8_t>(u < code - below ? below + 1 : below);
+  // from code 0, half a step, to code 1
+  const double fraction = below == 0 ? 2 * code - 1 : code - below;
+  return static_cast<uint8_t>(u < fraction ? below + 1 : below);
 }
 
 double LinearU8::half_step(double, Scale scale) { return scale.scale / (2 * kSteps); }
@@ -38,8 +40,9 @@ Interval LinearU8::reach(double value, Scale scale, Rounding rounding) {
   const double code = unrounded_code(value, scale);
   if (std::isnan(code)) return {code, code};
   const double step = scale.scale / kSteps, inside = std::clamp(code, 0.0, double(kSteps));
-  if (rounding == Rounding::stochastic) return {std::floor(inside) * step, std::ceil(inside) * step};
-  return {std::max(inside - 0.5, 0.0) * step, std::min(inside + 0.5, double(kSteps)) * step};
+  if (rounding == Rounding::stochastic)
+    return {std::max(std::floor(inside), 0.5) * step, (inside <= 0.5 ? 0.5 : std::ceil(inside)) * step};
+  return {std::max(inside - 0.5, 0.5) * step, (inside <= 0.5 ? 0.5 : std::min(inside + 0.5, double(kSteps))) * step};
 }
 
 }  // namespace plumbline::reference

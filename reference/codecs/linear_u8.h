@@ -1,5 +1,7 @@
 // linear_u8, even 8-bit codes from 0 to the block's largest value:
-//   scale = max(v), at least 1e-12; code = round_even(255 v/scale); decoded code scale/255; non-finite: scale = NaN
+//   scale = max(v), at least 2^-100; code = round_even(255 v/scale); decoded code scale/255, but code 0, which all up
+//   to scale/510 have, scale/510: nothing is read as zero; non-finite: scale = NaN
+// Stochastically, values above scale/510 are rounded to their neighbours among what codes decode to.
 // No dither: its decoded values could turn negative.
 #pragma once
 #include <cstdint>
@@ -11,7 +13,7 @@ namespace plumbline::reference {
 
 // Stored as one float32.
 struct LinearScale {
-  double scale = 1e-12;
+  double scale = 0x1p-100;
 
   LinearScale stored() const { return {static_cast<float>(scale)}; }  // rounded to nearest
   bool operator==(const LinearScale&) const = default;
@@ -20,7 +22,7 @@ struct LinearScale {
 struct LinearU8 {
   using Scale = LinearScale;
   static constexpr int kSteps = 255;
-  static constexpr double kSmallestScale = 1e-12;
+  static constexpr double kSmallestScale = 0x1p-100;
 
   static Scale scale_of(std::span<const double> values);  // unrounded
   static double decode(uint8_t code, Scale scale);

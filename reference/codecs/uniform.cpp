@@ -7,7 +7,7 @@
 namespace plumbline::reference {
 
 double UniformCodec::scale_of(std::span<const double> values) const {
-  double largest = kSmallestScale;
+  double largest = smallest_scale;
   for (const double x : values) {
     if (!std::isfinite(x)) return std::numeric_limits<double>::quiet_NaN();
     largest = std::max(largest, std::abs(x));

@@ -72,14 +72,14 @@ const Case kCases[] = {
     momentum("gradient/uf8", {{"beta1", "0.9"}, {"momentum_storage", "uf8"}}),
     momentum("gradient/bf16", {{"beta1", "0.9"}, {"momentum_storage", "bf16"}}),
     momentum("gradient/fp32", {{"beta1", "0.9"}, {"momentum_storage", "fp32"}}),
-    momentum("gradient/uf4/stochastic", {{"beta1", "0.9"}, {"momentum_rounding", "stochastic"}}),
-    momentum("gradient/uf4/dither", {{"beta1", "0.9"}, {"momentum_rounding", "dither"}}),
+    momentum("gradient/uf4/nearest", {{"beta1", "0.5"}, {"momentum_rounding", "nearest"}}),
+    momentum("update/uf4/dither", {{"beta1", "0.9"}, {"momentum_of", "update"}, {"momentum_rounding", "dither"}}),
     momentum("update/uf4", {{"beta1", "0.9"}, {"momentum_of", "update"}}),
     momentum("update/uf4/limiter", {{"beta1", "0.9"}, {"momentum_of", "update"}, {"limiter_margin", "0.01"}}),
     momentum("came/uf4", {{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.999"}}),
     momentum("full/gradient/uf4", {{"beta1", "0.9"}, {"factored", "false"}}),
     momentum("full/al8/stochastic", {{"factored", "false"}, {"rounding", "stochastic"}}),
-    momentum("full/al8/dither", {{"factored", "false"}, {"rounding", "dither"}}),
+    momentum("full/al16/dither", {{"factored", "false"}, {"storage", "al16"}, {"rounding", "dither"}}),
     momentum("full/al16", {{"factored", "false"}, {"storage", "al16"}}),
 };
 

@@ -206,10 +206,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Quantity::row},
         OtherOption{"SeedOfStochasticCodes", kShape + "storage=al8 rounding=stochastic", [](Problem& p) { ++p.seed; },
                     Quantity::row_code},
-        OtherOption{"SeedOfDitheredCodes", kShape + "storage=al8 rounding=dither", [](Problem& p) { ++p.seed; },
-                    Quantity::row_code},
-        OtherOption{"SeedOfDitheredMomentum", kUf4 + " momentum_rounding=dither", [](Problem& p) { ++p.seed; },
-                    Quantity::momentum_code},
+        OtherOption{"SeedOfDitheredCodes", kShape + "storage=al8 rounding=dither beta2=0.9",
+                    [](Problem& p) { ++p.seed; }, Quantity::row_code},
+        OtherOption{"SeedOfDitheredMomentum", kUf4 + " momentum_of=update momentum_rounding=dither",
+                    [](Problem& p) { ++p.seed; }, Quantity::momentum_code},
         OtherOption{"SeedOfStochasticMomentum", kShape + "beta1=0.9 momentum_storage=bf16 momentum_rounding=stochastic",
                     [](Problem& p) { ++p.seed; }, Quantity::momentum_stored},
         OtherOption{"SeedOfStochasticParameters", kShape + "param=bf16 parameter_rounding=stochastic",
@@ -240,7 +240,7 @@ TEST(Stages, StateOfAnotherKindIsAnError) {
   says(
       kUf4, [](Problem& p) { p.momentum_block = 64; }, "expected blocks of 128");
   says(
-      kUf4, [](Problem& p) { p.momentum_rounding = Rounding::dither; }, "expected nearest");
+      kUf4 + " momentum_of=update", [](Problem& p) { p.momentum_rounding = Rounding::dither; }, "expected stochastic");
   says(
       kUf4, [](Problem& p) { p.options.beta1.reset(); }, "momentum shown 0 times");
   says(

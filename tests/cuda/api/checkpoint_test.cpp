@@ -100,6 +100,7 @@ std::vector<TensorSpec> specs() {
 // Both groups have momentum; between them every path, and roundings that the count of writes decides.
 std::vector<GroupOptions> groups() {
   return {options_of({{"beta1", "0.9"},
+                      {"momentum_of", "update"},
                       {"momentum_rounding", "dither"},
                       {"rounding", "stochastic"},
                       {"limiter_margin", "0.01"},
@@ -208,7 +209,8 @@ TEST_F(Checkpoint, IsReadWithoutTheLibrary) {
     const double value = codes[i] == 0 ? 0 : std::exp2((codes[i] - 1) * double(scales[1]) / 254 + double(scales[0]));
     EXPECT_NEAR(row[i], value, 1e-5 * value);
   }
-  // uf4: code/7 scale, the first of two in the high nibble, rows of 301 on a byte, blocks of 128 within a row
+  // uf4, stochastic: code/6 scale, the first of two in the high nibble, rows of 301 on a byte, blocks of 128 within a
+  // row
   const std::vector<float> momentum = floats("state/w/momentum"), absmax = floats("raw/w/momentum/scales");
   const harness::SafeTensors::Array* packed = file.find("raw/w/momentum/codes");
   ASSERT_EQ(packed->shape, (std::vector<int64_t>{50, 151}));
@@ -219,7 +221,7 @@ TEST_F(Checkpoint, IsReadWithoutTheLibrary) {
     for (size_t j = 0; j < 301; ++j) {
       const auto byte = uint8_t(file.data(*packed)[i * 151 + j / 2]);
       const int nibble = j % 2 == 0 ? byte >> 4 : byte & 15, code = nibble < 8 ? nibble : nibble - 16;
-      const double value = code / 7.0 * double(absmax[i * 3 + j / 128]);
+      const double value = code / 6.0 * double(absmax[i * 3 + j / 128]);
       EXPECT_NEAR(momentum[i * 301 + j], value, 2e-7 * std::abs(value));
       largest = std::max(largest, std::abs(value));
     }
@@ -577,6 +579,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Journey{"dither",
                             Type::bfloat16,
                             {{"beta1", "0.9"},
+                             {"momentum_of", "update"},
+                             {"storage", "al16"},
                              {"rounding", "dither"},
                              {"momentum_rounding", "dither"},
                              {"parameter_rounding", "stochastic"},

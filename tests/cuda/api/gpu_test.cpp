@@ -135,13 +135,20 @@ std::vector<GroupOptions> groups(bool alone) {
   std::vector<OptionList> all = {
       {{"parameter_norm", "carried"}},
       {{"relative_step", "true"}, {"weight_decay", "0.1"}, {"storage", "log_u8"}},
-      {{"beta1", "0.9"}, {"limiter_margin", "0.01"}, {"scale_parameter", "false"}},
-      {{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.99"}, {"storage", "al16"}, {"limiter_margin", "0"}},
+      {{"beta1", "0.5"}, {"limiter_margin", "0.01"}, {"scale_parameter", "false"}},
+      {{"beta1", "0.5"}, {"momentum_of", "update"}, {"beta3", "0.99"}, {"storage", "al16"}, {"limiter_margin", "0"}},
       {{"beta1", "0.9"}, {"momentum_of", "update"}, {"limiter_margin", "0.01"}, {"momentum_storage", "uf8"}},
       {{"factored", "false"}, {"beta1", "0.9"}, {"beta2", "0.99"}, {"momentum_storage", "bf16"}},
       {{"nonfinite", "skip"}, {"beta1", "0.9"}, {"storage", "linear_u8"}, {"momentum_storage", "fp32"}}};
+  for (OptionList& options : all) options.push_back({"momentum_rounding", "nearest"});
   const std::vector<OptionList> random = {
-      {{"rounding", "dither"}, {"beta1", "0.9"}, {"momentum_rounding", "dither"}, {"parameter_rounding", "stochastic"}},
+      {{"storage", "al16"},
+       {"rounding", "dither"},
+       {"beta1", "0.9"},
+       {"momentum_of", "update"},
+       {"momentum_rounding", "dither"},
+       {"parameter_rounding", "stochastic"}},
+      {{"beta1", "0.9"}},
       {{"rounding", "stochastic"}, {"beta1", "0.9"}, {"momentum_of", "update"}, {"momentum_rounding", "stochastic"}},
       {{"projection_rank", "3"}, {"projection_refresh", "2"}, {"beta1", "0.9"}, {"limiter_margin", "0.01"}},
       {{"projection_rank", "20"}, {"projection_factored", "true"}, {"projection_scale_by", "tensor"}}};

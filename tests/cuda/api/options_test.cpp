@@ -125,5 +125,70 @@ TEST(Options, Eps1TimesTheLeastWeightStaysNormal) {
   EXPECT_THROW(validate(options), OptionError);
 }
 
+using Words = std::vector<std::pair<const char*, const char*>>;
+GroupOptions with(const Words& words) {
+  GroupOptions options;
+  for (const auto& [name, value] : words) set_option(options, name, value);
+  return options;
+}
+
+// Each combination, what its refusal says, and one that is near it and has a promise.
+TEST(Options, WhatHasNoPromiseIsRefusedByItsReason) {
+  struct Refused {
+    Words words;
+    const char* reason;
+    std::pair<const char*, const char*> instead;
+  };
+  const Refused all[] = {
+      {{{"beta1", "0.9"}, {"momentum_rounding", "dither"}}, "residue", {"momentum_rounding", "stochastic"}},
+      {{{"beta1", "0.5"}, {"momentum_storage", "uf8"}, {"momentum_rounding", "dither"}},
+       "residue",
+       {"momentum_of", "update"}},
+      {{{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.99"}, {"momentum_rounding", "dither"}},
+       "residue",
+       {"beta3", "none"}},
+      {{{"beta1", "0.9"}, {"projection_rank", "4"}, {"momentum_rounding", "dither"}}, "residue", {"beta1", "none"}},
+      {{{"beta1", "0.9"}, {"momentum_rounding", "nearest"}}, "codes below 5 at beta1 = 0.9", {"beta1", "0.5"}},
+      {{{"beta1", "0.51"}, {"momentum_storage", "uf8"}, {"momentum_rounding", "nearest"}},
+       "sticking",
+       {"momentum_storage", "bf16"}},
+      {{{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.99"}, {"momentum_rounding", "nearest"}},
+       "sticking",
+       {"beta3", "none"}},
+      {{{"beta1", "0.99609375"}, {"momentum_storage", "bf16"}, {"momentum_rounding", "nearest"}},
+       "sticking",
+       {"beta1", "0.996"}},
+      {{{"storage", "log_u8"}, {"rounding", "dither"}, {"beta2", "0.9"}}, "noise", {"storage", "al16"}},
+      {{{"rounding", "dither"}}, "noise", {"storage", "al16"}},
+      {{{"rounding", "dither"}, {"beta2", "0.999"}}, "noise", {"beta2", "0.95"}},
+      {{{"rounding", "dither"}, {"beta2", "0.9"}, {"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.99"}},
+       "noise",
+       {"beta3", "0.9"}},
+  };
+  for (const Refused& one : all) {
+    GroupOptions options = with(one.words);
+    const std::string what = message([&] { validate(options); });
+    EXPECT_NE(what.find(one.reason), std::string::npos) << what;
+    EXPECT_NE(what.find("expected"), std::string::npos) << what;
+    set_option(options, one.instead.first, one.instead.second);
+    EXPECT_NO_THROW(validate(options)) << one.instead.first << "=" << one.instead.second;
+  }
+}
+
+// Every storage with every numerator in at least one rounding.
+TEST(Options, EveryStorageServesEveryNumerator) {
+  for (const char* storage : {"fp32", "al8", "log_u8", "linear_u8", "al16"})
+    for (const char* momentum : {"fp32", "bf16", "uf8", "uf4"})
+      for (const Words& numerator :
+           {Words{}, Words{{"beta1", "0.999"}}, Words{{"beta1", "0.9"}, {"momentum_of", "update"}},
+            Words{{"beta1", "0.9"}, {"momentum_of", "update"}, {"beta3", "0.9999"}},
+            Words{{"beta1", "0.9"}, {"projection_rank", "8"}}}) {
+        GroupOptions options = with(numerator);
+        set_option(options, "storage", storage);
+        set_option(options, "momentum_storage", momentum);
+        EXPECT_NO_THROW(validate(options)) << storage << " " << momentum;
+      }
+}
+
 }  // namespace
 }  // namespace plumbline

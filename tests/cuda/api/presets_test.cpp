@@ -26,6 +26,8 @@ TEST(Presets, EachIsValidAndKeepsTheSlotsOfItsMethod) {
   for (const std::string_view name : presets::names()) {
     const GroupOptions options = presets::by_name(name);
     EXPECT_NO_THROW(validate(options)) << name;
+    EXPECT_EQ(options.momentum_rounding, Rounding::stochastic) << name;
+    EXPECT_EQ(options.parameter_rounding, Rounding::stochastic) << name;
     Training run({{"w", {256, 260}}}, {options});
     const Values before = run.parameters[0];
     run.step(1);

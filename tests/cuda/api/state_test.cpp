@@ -28,15 +28,17 @@ std::vector<Setting> settings() {
        options_of({{"storage", "al16"},
                    {"rounding", "stochastic"},
                    {"beta1", "0.9"},
+                   {"momentum_of", "update"},
                    {"momentum_rounding", "dither"},
                    {"limiter_margin", "0.01"}}),
        {2, 30, 45}},
       {"came",
        options_of({{"storage", "al8"},
                    {"rounding", "dither"},
+                   {"beta2", "0.9"},
                    {"beta1", "0.9"},
                    {"momentum_of", "update"},
-                   {"beta3", "0.999"},
+                   {"beta3", "0.9"},
                    {"momentum_storage", "uf8"},
                    {"momentum_rounding", "stochastic"}}),
        {40, 301}},
@@ -208,12 +210,15 @@ TEST(State, BytesThatNoWriteMakesAreRejected) {
        [](RawSlot& s) { s.values[5] = std::byte(127); },
        "code 127, expected -126 to 126"},
       {"momentum", {}, [](RawSlot& s) { s.values[3] = std::byte(0x80); }, "value 6: code -8"},
-      {"momentum", {}, [](RawSlot& s) { s.values[3] = std::byte(0x08); }, "value 7: code -8, expected -7 to 7"},
-      {"momentum", {{"momentum_rounding", "dither"}}, [](RawSlot& s) { s.values[3] = std::byte(0x70); }, "code 7"},
+      {"momentum", {}, [](RawSlot& s) { s.values[3] = std::byte(0x08); }, "value 7: code -8, expected -6 to 6"},
+      {"momentum",
+       {{"momentum_of", "update"}, {"momentum_rounding", "dither"}},
+       [](RawSlot& s) { s.values[3] = std::byte(0x70); },
+       "code 7"},
       {"momentum", {}, [](RawSlot& s) { s.values[16] |= std::byte(1); }, "unused half of its last byte is 1"},
       {"momentum", {}, [](RawSlot& s) { s.scales[0] = 0; }, "expected 0 to 0"},
       {"momentum", {}, [](RawSlot& s) { s.scales[0] = -0.0f; }, "scale"},
-      {"momentum", {}, [](RawSlot& s) { s.scales[0] = 1e-13f; }, "scale"},
+      {"momentum", {}, [](RawSlot& s) { s.scales[0] = 0x1p-101f; }, "scale"},
       {"momentum", {}, [](RawSlot& s) { s.scales[0] = kNan; }, "scale"},  // 0x7fc00000: not the canonical one
       {"momentum", {}, [](RawSlot& s) { s.scales[0] = core::canonical_nan(); }, "code"},
       {"row", {}, [](RawSlot& s) { s.scales[0] = core::canonical_nan(); }, "scale"},  // and r is not 1
@@ -365,7 +370,7 @@ TEST(Precision, BeforeTheFirstStepItIsAsIfMadeSo) {
 }
 
 TEST(Precision, TheOtherGroupIsLeftAlone) {
-  const GroupOptions options = options_of({{"beta1", "0.9"}, {"rounding", "dither"}});
+  const GroupOptions options = options_of({{"beta1", "0.9"}, {"storage", "al16"}, {"rounding", "dither"}});
   Training a({{"w", {40, 50}}, {"v", {40, 50}, Type::float32, Type::float32, 1}}, {options, options});
   Training b({{"w", {40, 50}}, {"v", {40, 50}, Type::float32, Type::float32, 1}}, {options, options});
   for (int t = 1; t <= 2; ++t) a.step(t), b.step(t);

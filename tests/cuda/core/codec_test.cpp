@@ -168,9 +168,15 @@ TEST(LinearU8, CodesAreRoundedQuotientsOfTheLargest) {
 }
 
 TEST(LinearU8, TheScaleHasAFloor) {
-  const Coded coded = encode_block(Storage::linear_u8, {2.51e-13f, 0.0f});
-  EXPECT_EQ(coded.scale.lo, 1e-12f);
+  const Coded coded = encode_block(Storage::linear_u8, {0x1p-102f, 0.0f});
+  EXPECT_EQ(coded.scale.lo, 0x1p-100f);
   EXPECT_EQ(coded.codes, (std::vector<uint8_t>{64, 0}));
+}
+
+TEST(LinearU8, NothingIsReadAsZero) {
+  const Coded coded = encode_block(Storage::linear_u8, {510.0f, 0.0f, 1.0f, 0x1p-80f, 1.01f});
+  EXPECT_EQ(coded.codes, (std::vector<uint8_t>{255, 0, 0, 0, 1}));
+  EXPECT_EQ(decode_block(Storage::linear_u8, coded), (std::vector<float>{510.0f, 1.0f, 1.0f, 1.0f, 2.0f}));
 }
 
 TEST(BlockRange, DoesNotDependOnTheOrderOrThePartition) {

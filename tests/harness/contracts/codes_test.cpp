@@ -268,7 +268,7 @@ TEST(CodesOfLinearU8, NoErrorAdmitsAScaleBelowTheFloor) {
   const std::vector<double> values(8, 1e-10);
   SlotState slot = encode(Storage::linear_u8, values, 8, 64);
   EXPECT_FALSE(judge(slot, values, 4).scale.broken());
-  for (const float scale : {0.0f, -1e-12f, 1e-13f}) {
+  for (const float scale : {0.0f, -1e-12f, 0x1p-101f}) {
     slot.scales[0] = scale;
     EXPECT_TRUE(judge(slot, values, 4).scale.broken()) << scale;
   }

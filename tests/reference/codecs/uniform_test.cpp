@@ -27,7 +27,8 @@ TEST(UniformTest, TiesRoundToEven) {
 TEST(UniformTest, ScaleIsTheLargestMagnitude) {
   const std::vector<double> some{0.1, -3, 2}, zeros{0, 0}, faulty{1, std::numeric_limits<double>::infinity()};
   EXPECT_EQ(kUf4.scale_of(some), 3);
-  EXPECT_EQ(kUf4.scale_of(zeros), 1e-12);
+  EXPECT_EQ(kUf4.scale_of(zeros), 0x1p-100);
+  EXPECT_EQ(kAdafactor8bitMomentum.scale_of(zeros), 1e-12);
   EXPECT_TRUE(std::isnan(kUf4.scale_of(faulty)));
 }
 
