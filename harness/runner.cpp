@@ -72,8 +72,15 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
       result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
     } else {
       try {
-        result = run_case(planned.problem, subject,
+        const auto run = [&](const AnyProblem& problem) {
+          return run_case(problem, subject,
                           {planned.suite, planned.record_drift, options.twin, kept < options.evidence});
+        };
+        result = run(planned.problem);
+        for (int attempt = 1; attempt <= kRedraws && planned.redraw && result.verdict == Verdict::vacuous; ++attempt) {
+          result = run(planned.redraw(attempt));
+          result.redraws = attempt;
+        }
         kept += result.evidence != nullptr;
       } catch (const InputError& e) {
         const std::lock_guard lock(mutex);

@@ -10,6 +10,9 @@
 
 namespace plumbline::harness {
 
+// A vacuous case that can be redrawn is, so many times at most.
+inline constexpr int kRedraws = 4;
+
 struct RunOptions {
   double budget = 0;              // seconds; 0: no limit. Cases not begun by then are reported as skipped
   const Subject* twin = nullptr;  // every case must give this subject's bits too
