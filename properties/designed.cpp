@@ -98,9 +98,11 @@ void take_data(Problem& p, const Classes& c, Draw& d) {
     case Regime::sparse_rows:  // one row in ten has more than the code of zero
       p.steps += 2;
       break;
+    case Regime::vanishing:  // from below 1e-12 on, where nothing adds an eps of its own
+      if (p.gradient != DType::float16 && at(c, F::moment) < 2) p.data.exponent = d.of({p.data.exponent, -44});
+      [[fallthrough]];
     case Regime::paused:     // steps without a gradient, then one with
     case Regime::rare_rows:  // and rows
-    case Regime::vanishing:
       p.steps = std::max<int64_t>(p.steps, 4);
       break;
     case Regime::spike:

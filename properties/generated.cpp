@@ -189,6 +189,8 @@ Problem generate(uint64_t seed, int index, int64_t largest, int attempt = 0) {
   if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
   if (p.data.regime == Regime::paused || p.data.regime == Regime::rare_rows || p.data.regime == Regime::vanishing)
     p.steps = std::max<int64_t>(p.steps, 4);  // steps or rows without a gradient, then with one
+  if (p.data.regime == Regime::vanishing && p.gradient != DType::float16 && d.one_in(2))
+    p.data.exponent = -44;                                                            // below 1e-12 from the start
   if (p.data.regime == Regime::sparse_rows) p.steps = std::max<int64_t>(p.steps, 4);  // one row of ten in each
   if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
     o.eps1 = 0x1p-100;
