@@ -31,7 +31,9 @@ TEST(OpenLoop, EveryStorageStaysWithinItsLedgerBeyondTheEndOfTheRecording) {
   }
   const Section section = describe_open_loop("digits_cnn", 210, runs);
   EXPECT_TRUE(section.green);
-  ASSERT_EQ(section.tables.size(), 1u);
+  ASSERT_EQ(section.tables.size(), 2u);
+  EXPECT_EQ(section.tables[1].rows.size(), 3u * 3u);  // of storages with codes, slots alone
+  for (const auto& row : section.tables[1].rows) EXPECT_EQ(row.size(), section.tables[1].columns.size());
   EXPECT_EQ(section.tables[0].rows.size(), 4u * 4u);  // storages x (row, col, second moment, parameter)
   for (const auto& row : section.tables[0].rows) {
     EXPECT_EQ(row.size(), section.tables[0].columns.size());
