@@ -103,6 +103,7 @@ void take_data(Problem& p, const Classes& c, Draw& d) {
       [[fallthrough]];
     case Regime::paused:     // steps without a gradient, then one with
     case Regime::rare_rows:  // and rows
+    case Regime::outlier:    // on an even grid, outliers alone have codes
       p.steps = std::max<int64_t>(p.steps, 4);
       break;
     case Regime::spike:
