@@ -277,16 +277,18 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
   for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "designed", false});
   harness::CasePlan all(std::move(designed));
   const size_t left = count - std::min(count, all.size());
-  all.append({left, [seed = request.seed, largest](size_t i) {
-                return harness::PlannedCase{generate(seed, int(i), largest), "generated", false,
-                                            [=](int attempt) { return generate(seed, int(i), largest, attempt); }};
-              }});
+  all.append({left, [seed = request.seed, largest](size_t i) { return generated_case(seed, int(i), largest); }});
   return all;
 }
 
 const harness::RegisterCaseSource kRegistration({"generated", plan});
 
 }  // namespace
+
+harness::PlannedCase generated_case(uint64_t seed, int index, int64_t largest) {
+  const auto draw = [=](int attempt) { return generate(seed, index, largest, attempt); };
+  return {draw(0), "generated", false, draw};
+}
 
 std::vector<Problem> generate_problems(uint64_t seed, int count, int64_t largest) {
   std::vector<Problem> problems;
