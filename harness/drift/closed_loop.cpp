@@ -129,11 +129,14 @@ ClosedLoopCurve describe(const std::string& label, const std::vector<Run>& runs,
     }));
   }
   curve.final_loss = over_seeds(runs, references, [](const Run& r, const Run&) { return final_loss(r); });
-  std::vector<double> differences;
-  for (size_t s = 0; s < runs.size(); ++s)
-    differences.push_back((final_loss(runs[s]) - final_loss(references[s])) / final_loss(references[s]));
+  std::vector<double> differences, losses, of_double;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    losses.push_back(final_loss(runs[s]));
+    of_double.push_back(final_loss(references[s]));
+    differences.push_back((losses[s] - of_double[s]) / of_double[s]);
+  }
   curve.loss_difference = estimate(differences);
-  curve.verdict = judge_loss(differences, declared);
+  curve.verdict = judge_loss(losses, of_double, declared);
   for (const Run& run : runs) curve.diverged += !std::isfinite(run.loss.back());
   return curve;
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <vector>
 
 #include "harness/error.h"
 
@@ -26,19 +27,39 @@ double declared_loss(const Problem& problem) {
          (problem.options.beta1 ? of(problem.keeping(reference::Slot::momentum)) : 0.0);
 }
 
-LossVerdict judge_loss(std::span<const double> differences, double declared) {
-  const auto n = double(differences.size());
-  if (differences.size() < 2) throw InputError("loss: one training, expected at least two to judge their mean");
+namespace {
+
+struct Sample {
+  double mean = 0, deviation = 0;
+};
+Sample sample_of(std::span<const double> values) {
+  const auto n = double(values.size());
+  Sample out;
+  double squares = 0;
+  for (const double v : values) out.mean += v / n;
+  for (const double v : values) squares += (v - out.mean) * (v - out.mean);
+  out.deviation = std::sqrt(squares / (n - 1));
+  return out;
+}
+
+double quantile(double degrees) { return boost::math::quantile(boost::math::students_t(degrees), 1 - kLossLevel); }
+
+}  // namespace
+
+LossVerdict judge_loss(std::span<const double> losses, std::span<const double> of_double, double declared) {
+  const auto n = double(losses.size());
+  if (losses.size() < 2 || losses.size() != of_double.size())
+    throw InputError("loss: expected at least two trainings, each beside one in double");
+  std::vector<double> differences(losses.size());
+  for (size_t s = 0; s < losses.size(); ++s) differences[s] = (losses[s] - of_double[s]) / of_double[s];
+  const Sample pairs = sample_of(differences), seeds = sample_of(of_double);
   LossVerdict out;
   out.declared = declared;
-  double squares = 0;
-  for (const double d : differences) out.mean += d / n;
-  for (const double d : differences) squares += (d - out.mean) * (d - out.mean);
-  const double t = boost::math::quantile(boost::math::students_t(n - 1), 1 - kLossLevel);
-  const double reach = t * std::sqrt(squares / (n - 1) / n);
-  out.limit = declared + reach;
-  out.red = !(std::isfinite(out.mean) && out.mean <= out.limit);
-  out.lower = out.mean < -reach;
+  out.mean = pairs.mean;
+  out.pairs = quantile(n - 1) * pairs.deviation / std::sqrt(n);
+  out.seeds = quantile(2 * n - 2) * seeds.deviation / seeds.mean * std::sqrt(2 / n);
+  out.red = !(std::isfinite(out.mean) && out.mean <= out.limit());
+  out.lower = out.mean < -out.pairs;
   return out;
 }
 
@@ -46,7 +67,8 @@ std::string to_string(const LossVerdict& v) {
   if (!std::isfinite(v.mean)) return "red: diverged";
   const std::string declared = v.declared > 0 ? fmt::format("the declared {:.3g} %", 100 * v.declared) : "double";
   if (v.red) return fmt::format("red: above {}", declared);
-  if (v.lower) return "green; lower than double: another path";
+  if (v.lower) return "green: below double, on another path";
+  if (v.mean > v.declared + v.pairs) return fmt::format("green: above {}, by less than seeds explain", declared);
   return fmt::format("green: not above {}", declared);
 }
 

@@ -20,19 +20,23 @@ std::span<const DeclaredLoss> declared_losses();
 // What the storages of a problem are declared to cost together: of its averages, and of its momentum where it has one.
 double declared_loss(const Problem& problem);
 
-// A storage's loss against the training in double. Differences are relative and paired: same data, same start.
-// One-sided Student's t test at kLossLevel of the hypothesis that their mean is at most what is declared.
+// A storage's loss against the training in double, one-sided at kLossLevel, of the hypothesis that it is at most what
+// is declared above it. Pairs have the same data and start. A difference has to be beyond two things: what the pairs'
+// scatter explains (Student's t of n differences), and what seeds explain (Student's t of two samples of n with the
+// scatter of double's own losses): pairs are often so tight that a loss shows which another seed would change by more.
 inline constexpr double kLossLevel = 0.01;
 struct LossVerdict {
   bool red = true;
-  double mean = 0;   // of the differences
-  double limit = 0;  // the largest mean that is green, for differences that scatter as these do
+  double mean = 0;   // of the relative differences
+  double pairs = 0;  // the largest mean that the pairs' scatter explains
+  double seeds = 0;  // and the seeds'
   double declared = 0;
-  bool lower = false;  // the same test to the other side: it trains on another path, a better one
+  bool lower = false;  // below double by more than the pairs explain: it trains on another path
+  double limit() const { return declared + (pairs > seeds ? pairs : seeds); }
 };
-// At least two differences; one that is not finite (a training that diverged) is red.
-LossVerdict judge_loss(std::span<const double> differences, double declared);
-// "501 % above double, declared: 0 %"
+// At least two seeds; a training that diverged is red.
+LossVerdict judge_loss(std::span<const double> losses, std::span<const double> of_double, double declared);
+// "red: above double", "green: above double, by less than seeds explain", ...
 std::string to_string(const LossVerdict& verdict);
 
 }  // namespace plumbline::harness

@@ -287,11 +287,12 @@ Section describe_closed_loop(const ClosedLoop& loop, int seeds) {
       "Each storage trains on its own gradients, beside the same training in double. Loss: of the whole objective, "
       "averaged over the last quarter of the curve. Intervals: 95 %, Student's t over seeds; differences are paired by "
       "seed: same data, same start. Red: the mean difference is above what is declared for the storage (nothing, where "
-      "it is not called costly) in a one-sided test at 1 %, or a training diverged. A loss below double's in the same "
-      "test is said, not red: that training went another way.";
+      "it is not called costly) by more than the scatter of the pairs and that of double's own losses over seeds "
+      "explain, in one-sided tests at 1 %, or a training diverged. A loss below double's is said, not red: that "
+      "training went another way.";
   Table table{"Loss and parameters at the end",
-              {"storage", "loss", "relative difference from double", "green up to", "parameters apart",
-               "seeds that diverged", "verdict"},
+              {"storage", "loss", "relative difference from double", "pairs explain", "seeds explain", "declared",
+               "parameters apart", "seeds that diverged", "verdict"},
               {}};
   Chart losses, apart;
   losses.id = "loss";
@@ -308,9 +309,10 @@ Section describe_closed_loop(const ClosedLoop& loop, int seeds) {
   for (const ClosedLoopCurve& curve : loop.curves) {
     const bool reference = &curve == &loop.curves.front();
     const Estimate& difference = curve.loss_difference;
+    const auto of = [&](double share) { return reference ? std::string() : fmt::format("{:.3g} %", 100 * share); };
     table.rows.push_back({curve.label, plus_minus(curve.final_loss, "{:.5g}"),
                           reference ? "" : plus_minus({100 * difference.mean, 100 * difference.half_width}, "{:.3g} %"),
-                          reference ? "" : fmt::format("{:.3g} %", 100 * curve.verdict.limit),
+                          of(curve.verdict.pairs), of(curve.verdict.seeds), of(curve.verdict.declared),
                           reference ? kNone : curve.apart.back().mean, curve.diverged,
                           reference ? "" : to_string(curve.verdict)});
     section.green = section.green && !curve.verdict.red;

@@ -15,46 +15,69 @@
 namespace plumbline::harness {
 namespace {
 
-TEST(JudgeLoss, IsStudentsTestToOneSideAgainstWhatIsDeclared) {
-  const double values[] = {0.01, 0.03, 0.02};  // mean 0.02, deviation 0.01
-  const LossVerdict v = judge_loss(values, 0);
-  EXPECT_DOUBLE_EQ(v.mean, 0.02);
-  EXPECT_NEAR(v.limit, 6.964557 * 0.01 / std::sqrt(3.0), 1e-8);  // t(0.99, 2)
+// Losses beside 1, whose scatter is that of the pairs alone.
+LossVerdict against_one(const std::vector<double>& differences, double declared) {
+  std::vector<double> losses, ones(differences.size(), 1.0);
+  for (const double d : differences) losses.push_back(1 + d);
+  return judge_loss(losses, ones, declared);
+}
+
+TEST(JudgeLoss, IsStudentsTestOfPairsToOneSideAgainstWhatIsDeclared) {
+  const LossVerdict v = against_one({0.01, 0.03, 0.02}, 0);  // mean 0.02, deviation 0.01
+  EXPECT_NEAR(v.mean, 0.02, 1e-12);
+  EXPECT_NEAR(v.pairs, 6.964557 * 0.01 / std::sqrt(3.0), 1e-8);  // t(0.99, 2)
+  EXPECT_EQ(v.seeds, 0);
   EXPECT_FALSE(v.red);
-  const double steady[] = {0.0199, 0.0201, 0.02};
-  EXPECT_TRUE(judge_loss(steady, 0).red);
-  EXPECT_FALSE(judge_loss(steady, 0.02).red);
-  EXPECT_TRUE(judge_loss(steady, 0.0194).red);
-  const double lower[] = {-0.0199, -0.0201, -0.02};
-  EXPECT_FALSE(judge_loss(lower, 0).red);
-  EXPECT_TRUE(judge_loss(lower, 0).lower);
   EXPECT_FALSE(v.lower);
+  const std::vector<double> steady = {0.0199, 0.0201, 0.02};
+  EXPECT_TRUE(against_one(steady, 0).red);
+  EXPECT_FALSE(against_one(steady, 0.02).red);
+  EXPECT_TRUE(against_one(steady, 0.0194).red);
+  const LossVerdict lower = against_one({-0.0199, -0.0201, -0.02}, 0);
+  EXPECT_FALSE(lower.red);
+  EXPECT_TRUE(lower.lower);
+}
+
+TEST(JudgeLoss, ALossWithinWhatSeedsDoIsGreenAndSaid) {
+  const std::vector<double> of_double = {0.9, 1.0, 1.1};  // deviation 0.1
+  std::vector<double> losses;
+  for (const double x : of_double) losses.push_back(1.01 * x);
+  const LossVerdict v = judge_loss(losses, of_double, 0);
+  EXPECT_NEAR(v.pairs, 0, 1e-12);
+  EXPECT_NEAR(v.seeds, 3.746947 * 0.1 * std::sqrt(2.0 / 3), 1e-6);  // t(0.99, 4)
+  EXPECT_FALSE(v.red);
+  EXPECT_EQ(to_string(v), "green: above double, by less than seeds explain");
+  for (double& x : losses) x *= 1.4;
+  EXPECT_TRUE(judge_loss(losses, of_double, 0).red);
 }
 
 TEST(JudgeLoss, WhatDivergedIsRedAndOneTrainingIsNoVerdict) {
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
   for (const double odd : {nan, infinity, -infinity}) {
-    const double values[] = {0.0, odd, 0.0};
-    EXPECT_TRUE(judge_loss(values, 1).red) << odd;
-    EXPECT_EQ(to_string(judge_loss(values, 1)), "red: diverged");
+    EXPECT_TRUE(against_one({0.0, odd, 0.0}, 1).red) << odd;
+    EXPECT_EQ(to_string(against_one({0.0, odd, 0.0}, 1)), "red: diverged");
   }
-  const double same[] = {0.0, 0.0};
-  EXPECT_FALSE(judge_loss(same, 0).red);
-  EXPECT_THROW(judge_loss({same, 1}, 0), InputError);
+  EXPECT_FALSE(against_one({0.0, 0.0}, 0).red);
+  EXPECT_THROW(against_one({0.0}, 0), InputError);
 }
 
-TEST(JudgeLoss, CallsNoiseRedAsOftenAsItsLevelSays) {
+TEST(JudgeLoss, CallsNoiseRedAtMostAsOftenAsItsLevelSays) {
   std::mt19937_64 engine(5);
   std::normal_distribution<double> normal;
-  int red = 0;
+  int pairs = 0, seeds = 0;
   constexpr int kTrials = 20000;
   for (int i = 0; i < kTrials; ++i) {
-    std::vector<double> values(10);
-    for (double& v : values) v = 0.03 + 0.1 * normal(engine);
-    red += judge_loss(values, 0.03).red;
+    std::vector<double> differences(10), losses(10), of_double(10);
+    for (double& v : differences) v = 0.03 + 0.01 * normal(engine);
+    pairs += against_one(differences, 0.03).red;
+    for (double& v : losses) v = 1 + 0.01 * normal(engine);  // another path altogether, as good
+    for (double& v : of_double) v = 1 + 0.01 * normal(engine);
+    seeds += judge_loss(losses, of_double, 0).red;
   }
-  // five standard deviations of a binomial
-  EXPECT_NEAR(red, kTrials * kLossLevel, 5 * std::sqrt(kTrials * kLossLevel));
+  const double few = 5 * std::sqrt(kTrials * kLossLevel);  // standard deviations of a binomial
+  EXPECT_NEAR(pairs, kTrials * kLossLevel, few);
+  EXPECT_LE(seeds, kTrials * kLossLevel + few);
+  EXPECT_GE(seeds, kTrials * kLossLevel / 10);
 }
 
 Variant momentum_in(std::string_view words) {
