@@ -13,8 +13,11 @@
 namespace plumbline::harness {
 
 std::span<const DeclaredLoss> declared_losses() {
-  static constexpr std::array<DeclaredLoss, 0> none{};
-  return none;
+  static constexpr std::array<DeclaredLoss, 1> table{{
+      // 1.4 % +- 0.3 % of the net and 1.7 % +- 0.4 % of logistic regression, ten seeds, 2,000 steps
+      {Storage::uf4, {}, 0.02, "reports/published/host/drift.md"},
+  }};
+  return table;
 }
 
 double declared_loss(const Problem& problem) {

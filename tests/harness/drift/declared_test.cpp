@@ -86,6 +86,21 @@ Variant momentum_in(std::string_view words) {
                                             std::string(words))};
 }
 
+TEST(DeclaredLoss, IsOfTheStoragesInUse) {
+  EXPECT_EQ(declared_loss(momentum_in("momentum_storage=uf8").problem), 0);
+  EXPECT_GT(declared_loss(momentum_in("momentum_storage=uf4").problem), 0);
+  Problem without = momentum_in("momentum_storage=uf4").problem;
+  without.options.beta1.reset();
+  EXPECT_EQ(declared_loss(without), 0);
+  without.options.beta1 = 0.9;
+  without.min_quantized_size = without.elements() + 1;
+  EXPECT_EQ(declared_loss(without), 0);
+  for (const DeclaredLoss& d : declared_losses()) {
+    EXPECT_GT(d.loss, 0);
+    EXPECT_FALSE(std::string(d.source).empty());
+  }
+}
+
 // Dither reads a zero as a part of a step, and the root of a second moment that has none divides it.
 TEST(LossVerdict, AResidueWhereGradientsAreZeroIsRed) {
   const auto subject = make_stored_reference();
