@@ -36,9 +36,12 @@ class CaseRun {
       : problem_(realize(problem)),
         options_(options),
         source_(problem_),
-        store_([this](Tensor& momentum) {
+        store_([this](Tensor& momentum, Tensor& resolution) {
           // another rule's momentum, where there is one, is its own
-          if (momentum_ && momentum_->values.size() == momentum.size()) momentum.data = momentum_->values.data;
+          const bool ours = momentum_ && momentum_->values.size() == momentum.size();
+          if (ours) momentum.data = momentum_->values.data;
+          if (ours) resolution = momentum_->resolution;
+          if (!ours) resolution = {};
         }),
         local_(reference::make_plumbline(problem_.options, problem_.shape, store_)),
         vacuity_(problem_, store_),

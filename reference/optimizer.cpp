@@ -59,6 +59,14 @@ const std::array<Tensor StepRecord::*, StepRecord::kTensors>& StepRecord::tensor
                                                          &R::low_rank_second_moment,
                                                          &R::low_rank_row,
                                                          &R::low_rank_col,
+                                                         &R::row_resolution,
+                                                         &R::col_resolution,
+                                                         &R::second_moment_resolution,
+                                                         &R::confidence_row_resolution,
+                                                         &R::confidence_col_resolution,
+                                                         &R::low_rank_row_resolution,
+                                                         &R::low_rank_col_resolution,
+                                                         &R::low_rank_second_moment_resolution,
                                                          &R::normalised,
                                                          &R::channel_scale};
   return all;

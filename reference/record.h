@@ -43,10 +43,14 @@ struct StepRecord {
   Tensor low_rank_second_moment;
   Tensor low_rank_row, low_rank_col;
   Vector low_rank_mean;  // (1): mean of low_rank_row
+  // What row, col, ... are raised to where they divide a numerator stored in steps; else empty.
+  Tensor row_resolution, col_resolution, second_moment_resolution;
+  Tensor confidence_row_resolution, confidence_col_resolution;
+  Tensor low_rank_row_resolution, low_rank_col_resolution, low_rank_second_moment_resolution;
   Tensor normalised;     // N_low
   Tensor channel_scale;  // s per channel, or (1) for the tensor
 
-  static constexpr int kTensors = 16, kVectors = 3;
+  static constexpr int kTensors = 24, kVectors = 3;
   static const std::array<Tensor StepRecord::*, kTensors>& tensors();
   static const std::array<Vector StepRecord::*, kVectors>& vectors();
 };

@@ -50,6 +50,7 @@ class Step {
   SquareSums* sums = nullptr;                 // of some gradient of this step, where the chain has them
   const Tensor* recorded_gradient = nullptr;  // the one whose copy record->gradient is
   SecondMoment moment;                        // set by the statistics
+  const Tensor* resolution = nullptr;         // of the last momentum: q of its codes; empty where it has none
   double scale = 1;
   double rho = StepRecord::kNone;        // rho_t, set by the step size
   double step_size = StepRecord::kNone;  // alpha_t

@@ -64,6 +64,8 @@ struct Arithmetic {
   int low_rank_update =
       0;                  // N = x / (sqrt(V) + eps), x / (sqrt(R) sqrt(C)/sqrt(mean R) + eps): beside V's, R's, C's own
   int channel_scale = 0;  // s: a double to float32
+  int resolution = 0;     // (b q)^2 of a momentum's codes: b/H, its product with the scale, the square
+  int mean_resolution = 0;        // its mean, after the sum: the quotient
   double log2_absolute_ulps = 0;  // deterministic log2: error in ulps of its result
   double exp2_ulps = 0;           // deterministic exp2
   int log_decode =

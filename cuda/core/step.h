@@ -8,6 +8,7 @@
 #include "cuda/core/mutant.h"
 #include "cuda/core/number.h"
 #include "cuda/core/power.h"
+#include "cuda/core/resolution.h"
 #include "cuda/core/update.h"
 
 namespace plumbline::core {
@@ -24,6 +25,7 @@ struct Hyper {
   double projection_scale;  // its root multiplies the update
   float eps1;
   float b1, c1;               // fl(beta1), fl(1 - beta1)
+  float levels;               // H of the codes of a momentum that is divided; 0 without
   Weights<float> confidence;  // fl(1 - beta3), fl(beta3), fl(eps_came)
   float projection_eps;
   bool fixed_weight;
@@ -62,6 +64,7 @@ struct StepScalars {
   float keep;                 // 1 - lambda k
   float full_step;            // `applied` rounded once: step of the full path, and of momentum of the update
   float inverse_clip;         // 1/clip, rounded once
+  float resolution;           // b/H, rounded once: core/resolution.h; 0 without
   int32_t reads_parameter;    // sum p^2 has to be formed before the update
   int32_t skipped;            // the non-finite policy left this tensor as it was
   uint32_t writes;            // of each slot before this step
@@ -129,6 +132,7 @@ PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, do
   const double relative = 1.0 / sqrt(double(is_mutant(Mutant::relative_step_ahead) ? s.step + 1 : s.step));
   s.rho = h.relative_step && (relative <= lr) != is_mutant(Mutant::relative_step_inverted) ? relative : lr;
   s.bias = perturbed(PerturbedStage::bias, bias_correction(h, s.step));
+  s.resolution = resolution_unit(s.bias, h.levels);
   s.previous_norm = clock.previous_norm;
   const bool stored = h.carried && clock.t > 0 && clock.parameter_sum != kUnknownSum;
   s.reads_parameter = h.scale_parameter && !stored;

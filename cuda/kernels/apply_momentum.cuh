@@ -36,7 +36,7 @@ apply_momentum(const Launch launch) {
   const bool whole = cols % E == 0;
   const float keep = scalars.keep, step = scalars.full_step;
   const uint32_t writes = scalars.writes + 1u, parameter_writes = uint32_t(scalars.step - 1);
-  const float* const averages = scratch_at<float>(task, confidence ? plan.confidence_row : plan.row);
+  const float* const averages = scratch_at<float>(task, confidence ? plan.confidence_row_used : plan.row_used);
   const float* const scales = scratch_at<float>(task, confidence ? plan.confidence_scale : plan.col_scale) + col;
   const float* const k = scratch_at<float>(task, plan.slice_step);
   double* const parameter_sums = scratch_at<double>(task, plan.parameter_sums);

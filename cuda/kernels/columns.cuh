@@ -1,5 +1,6 @@
 // The column half of a sweep in two passes: the averages of a strip's rows from the panel sums that sweep_rows left,
-// then the column sums of the strip. A block takes one strip and one panel of columns and streams its rows.
+// then the column sums of the strip, (b q_ij)^2 among them where the average divides by no less (core/resolution.h). A
+// block takes one strip and one panel of columns and streams its rows.
 #pragma once
 #include "cuda/kernels/rows.cuh"
 
@@ -43,11 +44,12 @@ struct ColumnPass {
   uint32_t writes;
   int64_t slice;
   int cols, col, count;
-  bool confidence, momentum;
+  bool confidence, momentum, resolves;
+  float resolution;
   float scale[kMomentumEach];  // confidence: b_j
 };
 struct ColumnSums {
-  float col[kMomentumEach], weighted[kMomentumEach];
+  float col[kMomentumEach], weighted[kMomentumEach], resolution;
 };
 
 // One row on. m: its momentum where there is any.
@@ -75,8 +77,11 @@ PLUMBLINE_DEVICE void add_rows(const ColumnPass<G>& pass, int base, int rows, co
     const int row = base + k;
     float g[kMomentumEach], m[kMomentumEach];
     pass.reader.read(pass.gradient + int64_t(row) * pass.cols, pass.count, whole, g);
-    if (pass.momentum)
-      read_momentum(pass.slot, pass.task.state, {pass.slice, row, pass.col, valid}, pass.writes + 1u, m);
+    const MomentumPlace place = {pass.slice, row, pass.col, valid};
+    if (pass.momentum) read_momentum(pass.slot, pass.task.state, place, pass.writes + 1u, m);
+    if (pass.resolves)
+      sums.resolution =
+          core::pair(sums.resolution, stored_resolution(pass.slot, pass.task.state, place, pass.resolution));
     add_row(pass, g, m, shared.inverse[k], shared.scale[k], sums);
   }
 }
@@ -84,7 +89,7 @@ PLUMBLINE_DEVICE void add_rows(const ColumnPass<G>& pass, int base, int rows, co
 template <class G, Storage S>
 PLUMBLINE_DEVICE void add_rows_fast(const ColumnPass<G>& pass, int base, int rows, const ColumnShared& shared,
                                     ColumnSums& sums) {
-  using Codec = NearestCodec<S>;
+  using Codec = StochasticCodec<S>;
   constexpr int kAtOnce = sizeof(G) == 4 ? 2 : 4;
   const int64_t row_bytes = pass.slot.row_bytes, row_blocks = pass.slot.row_blocks, cols = pass.cols;
   const int64_t first = pass.slice * pass.task.plan.rows + base;
@@ -114,6 +119,7 @@ PLUMBLINE_DEVICE void add_rows_fast(const ColumnPass<G>& pass, int base, int row
       for (int e = 0; e < kMomentumEach; ++e) g[e] = core::widen(v.x[e]) * pass.reader.multiplier;
       if (pass.reader.zero) zero_nonfinite(g, true);
       Codec::decode(raw[i].codes, raw[i].scale, m);
+      sums.resolution = core::pair(sums.resolution, core::resolution_square(raw[i].scale, pass.resolution));
       add_row(pass, g, m, shared.inverse[k + i], shared.scale[k + i], sums);
     }
   }
@@ -144,6 +150,10 @@ sweep_columns(const Launch launch) {
   const float* const panel_rows =
       scratch_at<float>(task, plan.panel_rows) + int64_t(local_slice) * plan.rows * plan.panels;
   float* const average = scratch_at<float>(task, confidence ? plan.confidence_row : plan.row) + slice * plan.rows;
+  float* const used =
+      scratch_at<float>(task, confidence ? plan.confidence_row_used : plan.row_used) + slice * plan.rows;
+  const float* const panel_resolution =
+      scratch_at<float>(task, plan.panel_resolution) + int64_t(local_slice) * plan.rows * plan.panels;
   const float* const moment = scratch_at<float>(task, plan.row) + slice * plan.rows;
   ColumnPass<G> pass = {task,
                         slot,
@@ -156,11 +166,13 @@ sweep_columns(const Launch launch) {
                         count,
                         confidence,
                         momentum,
+                        confidence ? plan.resolves_confidence() : plan.resolves_moment(),
+                        scalars.resolution,
                         {}};
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e)
     if (confidence && e < count) pass.scale[e] = scratch_at<float>(task, plan.col_scale)[slice * plan.pitch + col + e];
-  const bool fast = momentum && takes_nearest(slot) && cols % kMomentumEach == 0;
+  const bool fast = momentum && takes_stochastic(slot) && cols % kMomentumEach == 0;
 
   ColumnSums sums = {};
   for (int base = first_row; base < end_row; base += kColumnRows) {
@@ -174,7 +186,13 @@ sweep_columns(const Launch launch) {
       const float r = core::perturbed(confidence ? core::PerturbedStage::confidence_row : core::PerturbedStage::row,
                                       core::average(old, sum, counted, weights));
       if (panel == 0) average[row] = core::canonical(r);
-      shared.inverse[t] = core::inverse_row(r);
+      float divides = r;
+      if (pass.resolves) {
+        divides =
+            core::used_row(r, panel_tree(panel_resolution + int64_t(row) * plan.panels, plan.panels), float(cols));
+        if (panel == 0) used[row] = divides;
+      }
+      shared.inverse[t] = core::inverse_row(divides);
       if (confidence) shared.scale[t] = core::row_scale(scratch_at<float>(task, plan.slice_step)[slice], moment[row]);
     }
     if (!core::is_mutant(core::Mutant::columns_barrier_lost)) block_barrier();
@@ -189,6 +207,7 @@ sweep_columns(const Launch launch) {
   const int64_t at = (int64_t(local_slice) * plan.strips + strip) * plan.pitch + col;
   float* const columns = scratch_at<float>(task, plan.partial_col) + at;
   float* const weighted = scratch_at<float>(task, plan.partial_weighted) + at;
+  if (pass.resolves && count > 0) scratch_at<float>(task, plan.partial_resolution)[at / 8] = sums.resolution;
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e) {
     if (e >= count) continue;

@@ -3,6 +3,7 @@
 // follows the sweep of the confidence. Tiles are a launch of their own (settle.cuh) or among tickets (tickets.cuh).
 #pragma once
 #include "cuda/core/momentum.h"
+#include "cuda/core/resolution.h"
 #include "cuda/kernels/norm.cuh"
 #include "cuda/kernels/state.cuh"
 
@@ -18,12 +19,13 @@ struct AverageView {
   int64_t row, col, scale;  // of scratch
   int mean_at, norm_at;     // of slice_sums
   SlotKind old_col;
-  bool confidence;
+  bool confidence, resolves;
   PLUMBLINE_DEVICE explicit AverageView(const Task& task) : confidence(task.average == Average::confidence) {
     const TensorPlan& plan = task.plan;
     row = confidence ? plan.confidence_row : plan.row;
     col = confidence ? plan.confidence_col : plan.col;
     scale = confidence ? plan.confidence_scale : plan.col_scale;
+    resolves = confidence ? plan.resolves_confidence() : plan.resolves_moment();
     mean_at = confidence ? 3 : 0;
     norm_at = confidence ? 4 : 1;
     old_col = confidence ? SlotKind::confidence_col : SlotKind::col;
@@ -32,6 +34,7 @@ struct AverageView {
 
 struct ColumnSums {  // by group of strips
   float col[kStripGroups][core::kColumnTile], weighted[kStripGroups][core::kColumnTile];
+  float resolution[kStripGroups][core::kColumnTile / 8];
 };
 struct FinishShared {
   union {  // of a tile of columns, or of rows
@@ -74,6 +77,14 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
     }
     shared.columns.col[group][j] = thread_tree(c);
     shared.columns.weighted[group][j] = thread_tree(w);
+    if (!view.resolves || j % 8 != 0) continue;
+    const float* const resolution = scratch_at<float>(task, plan.partial_resolution) + from / 8;
+    PLUMBLINE_UNROLL
+    for (int i = 0; i < kStripsEach; ++i) {
+      const int strip = group * kStripsEach + i;
+      c[i] = strip < plan.strips && col < plan.cols ? resolution[int64_t(strip) * (plan.pitch / 8)] : 0.0f;
+    }
+    shared.columns.resolution[group][j / 8] = thread_tree(c);
   }
   if (!core::is_mutant(core::Mutant::finish_barrier_lost)) Team::barrier();
   if (t < core::kColumnTile) {
@@ -90,8 +101,14 @@ PLUMBLINE_DEVICE void finish_columns(const Task& task, const AverageView& view, 
           view.confidence ? core::PerturbedStage::confidence_col : core::PerturbedStage::col,
           core::average(old, thread_tree(groups), counted, view.confidence ? scalars.confidence : scalars.weights));
       scratch_at<float>(task, view.col)[slice * plan.cols + col] = core::canonical(average);
-      scratch_at<float>(task, view.scale)[slice * plan.pitch + col] = core::col_scale(average);
-      norm = core::norm_term(thread_tree(weighted_groups), average);
+      float used = average;
+      if (view.resolves) {
+        PLUMBLINE_UNROLL
+        for (int k = 0; k < kStripGroups; ++k) groups[k] = shared.columns.resolution[k][j / 8];
+        used = core::used_col(average, thread_tree(groups), float(plan.rows));
+      }
+      scratch_at<float>(task, view.scale)[slice * plan.pitch + col] = core::col_scale(used);
+      norm = core::norm_term(thread_tree(weighted_groups), used);
     }
     norm = warp_tree(norm);
     if (t % kWarp == 0) shared.norm[t / kWarp] = norm;

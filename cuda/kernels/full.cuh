@@ -33,6 +33,7 @@ struct FullPass {
   const Task& task;
   const SlotPlan &slot, &momentum_slot;
   core::Weights<float> weights;
+  float resolution;  // of a momentum that V divides
   uint32_t writes;
   GradientReader reader;
   PLUMBLINE_DEVICE FullPass(const Task& whole, const core::StepScalars& s, bool zero)
@@ -40,6 +41,7 @@ struct FullPass {
         slot(slot_of(whole, SlotKind::second_moment)),
         momentum_slot(slot_of(whole, SlotKind::momentum)),
         weights(s.weights),
+        resolution(whole.plan.resolves_moment() ? s.resolution : 0.0f),
         writes(s.writes),
         reader{s.multiplier, zero} {}
   PLUMBLINE_DEVICE MomentumPlace place_of(const TilePlace& place) const {
@@ -84,9 +86,21 @@ PLUMBLINE_DEVICE FullMoment full_moment(const FullPass& pass, const TilePlace& p
   return moment;
 }
 
-// The average of momentum with x, stored; m is then what the slot decodes to. By all threads of a tile.
-PLUMBLINE_DEVICE void update_momentum(const FullPass& pass, const TilePlace& place, const float (&x)[kFullEach],
-                                      float (&m)[kFullEach], WarpRanges& shared) {
+// u = m/sqrt(V) of a thread's values, V no less than what their block resolves.
+PLUMBLINE_DEVICE void divide_momentum(const float (&m)[kFullEach], float square, FullMoment& moment) {
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kFullEach; ++e) moment.u[e] = core::full_update(m[e], core::used_moment(moment.v[e], square));
+}
+// (b q)^2 of a thread's values as they are stored; 0 where nothing has steps, or divides by their root.
+PLUMBLINE_DEVICE float resolution_of(const FullPass& pass, const TilePlace& place) {
+  if (!(pass.resolution > 0.0f) || place.count <= 0) return 0.0f;
+  return stored_resolution(pass.momentum_slot, pass.task.state, pass.place_of(place), pass.resolution);
+}
+
+// The average of momentum with x, stored; m is then what the slot decodes to. By all threads of a tile. Returns
+// (b q)^2, as resolution_of.
+PLUMBLINE_DEVICE float update_momentum(const FullPass& pass, const TilePlace& place, const float (&x)[kFullEach],
+                                       float (&m)[kFullEach], WarpRanges& shared) {
   const TensorPlan& plan = pass.task.plan;
   const SlotPlan& slot = pass.momentum_slot;
   const MomentumPlace at = pass.place_of(place);
@@ -102,6 +116,8 @@ PLUMBLINE_DEVICE void update_momentum(const FullPass& pass, const TilePlace& pla
   if (core::is_quantized(slot.storage)) range = tile_range(slot, m, place.count, shared);
   write_momentum(slot, pass.task.state, at, pass.writes, range, m);
   if (place.count > 0 && slot.block > 0 && place.index % slot.block == 0) write_scale(slot, pass.task.state, at, range);
+  if (!(pass.resolution > 0.0f)) return 0.0f;
+  return core::resolution_square(core::uniform_scale(range), pass.resolution);
 }
 PLUMBLINE_DEVICE void clip_updates(float inverse_clip, float (&u)[kFullEach]) {
   PLUMBLINE_UNROLL

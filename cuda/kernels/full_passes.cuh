@@ -55,9 +55,8 @@ sweep_full(const Launch launch) {
     FullMoment moment = full_moment<G>(pass, place, found);
     if (momentum) {
       float m[kFullEach];
-      update_momentum(pass, place, moment.g, m, shared.range);
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kFullEach; ++e) moment.u[e] = core::full_update(m[e], moment.v[e]);
+      const float square = update_momentum(pass, place, moment.g, m, shared.range);
+      divide_momentum(m, square, moment);
     } else if (limits) {
       float m[kFullEach];
       clip_updates(scalars.inverse_clip, moment.u);
@@ -116,9 +115,12 @@ apply_full(const Launch launch) {
       } else {
         read_momentum(pass.momentum_slot, task.state, pass.place_of(place), pass.writes + 1u, m);
       }
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kFullEach; ++e)
-        moment.u[e] = h.momentum_of_update ? m[e] : core::full_update(m[e], moment.v[e]);
+      if (!h.momentum_of_update) {
+        divide_momentum(m, resolution_of(pass, place), moment);
+      } else {
+        PLUMBLINE_UNROLL
+        for (int e = 0; e < kFullEach; ++e) moment.u[e] = m[e];
+      }
     }
     core::BlockScale scale = {0.0f, 1.0f};
     if (core::is_quantized(slot.storage)) scale = tile_scale(slot, moment.v, place.count, shared.range);

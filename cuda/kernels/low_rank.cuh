@@ -14,8 +14,8 @@ low_rank_momentum(const Launch launch) {
   if (skips(task)) return;
   const RowSource<float> source = {scratch_at<const float>(task, plan.low_rank_gradient), plan.low_rows, plan.low_cols,
                                    plan.low_rank_momentum, scratch_at<float>(task, plan.low_rank_update)};
-  const RowPass<float> pass = {
-      task, source, scalars, {1.0f, false}, true, false, slot_of(task, SlotKind::low_rank_momentum)};
+  const RowPass<float> pass = {task, source, scalars, {1.0f, false},
+                               true, false,  false,   slot_of(task, SlotKind::low_rank_momentum)};
   constexpr int kWarps = kRowThreads / kWarp;
   const int64_t units = core::ceil_div(plan.low_cols, kUnit), step = int64_t(task.blocks) * kWarps;
   uint32_t ignored = 0;
@@ -23,6 +23,11 @@ low_rank_momentum(const Launch launch) {
     PanelSum sums[2];
     row_unit(pass, {0, int(i / units), int(i % units) * kUnit}, 0.0f, sums, ignored);
   }
+}
+
+// (b q)^2 of value (i, j) of G_low's momentum as it is stored.
+PLUMBLINE_DEVICE float low_resolution(const Task& task, const core::StepScalars& scalars, int64_t i, int64_t j) {
+  return stored_resolution(slot_of(task, SlotKind::low_rank_momentum), task.state, {0, i, j, 1}, scalars.resolution);
 }
 
 inline constexpr int kLowThreads = 256, kLowEach = core::kFlatTile / kLowThreads, kLowBlocksPerMultiprocessor = 4;
@@ -75,7 +80,11 @@ low_rank_moment(const Launch launch) {
     for (int e = 0; e < kLowEach; ++e) {
       v[e] = core::perturbed(core::PerturbedStage::low_rank_second_moment,
                              core::full_average(v[e], g[e], scalars.weights));
-      x[e] = core::low_rank_update(x[e], v[e], plan.hyper.projection_eps);
+      float used = v[e];
+      if (plan.resolves_moment() && e < place.count)
+        used = core::used_moment(
+            v[e], low_resolution(task, scalars, (place.index + e) / plan.low_cols, (place.index + e) % plan.low_cols));
+      x[e] = core::low_rank_update(x[e], used, plan.hyper.projection_eps);
     }
     store_low(update, place, x);
     store_tile(task, slot, place, v, scalars.writes, shared);
@@ -89,7 +98,7 @@ low_rank_moment(const Launch launch) {
 
 inline constexpr int kLowColumns = 64, kLowGroups = kLowThreads / kLowColumns;  // columns of a block, parts of each
 struct LowRankShared {
-  float part[kLowGroups][kLowColumns];
+  float part[kLowGroups][kLowColumns], resolution[kLowGroups][kLowColumns];
   TreeScratch tree;
   uint32_t arrived;
 };
@@ -108,11 +117,17 @@ low_rank_averages(const Launch launch) {
   const float* const low = scratch_at<const float>(task, plan.low_rank_gradient);
   float* const row = scratch_at<float>(task, plan.low_rank_row);
   float* const col = scratch_at<float>(task, plan.low_rank_col);
+  float* const row_used = scratch_at<float>(task, plan.low_rank_row_used);
+  float* const col_used = scratch_at<float>(task, plan.low_rank_col_used);
+  const bool resolves = plan.resolves_moment();
   if (task.block < tiles) {
     const int j = task.block * kLowColumns + t % kLowColumns, group = t / kLowColumns;
     if (j < cols)
       shared.part[group][t % kLowColumns] =
           tree_part<float>(rows, group, kLowGroups, [&](int64_t i) { return core::square(low[i * cols + j]); });
+    if (j < cols && resolves)
+      shared.resolution[group][t % kLowColumns] =
+          tree_part<float>(rows, group, kLowGroups, [&](int64_t i) { return low_resolution(task, scalars, i, j); });
     block_barrier();
     if (t < kLowColumns && j < cols) {
       float parts[kLowGroups];
@@ -121,6 +136,11 @@ low_rank_averages(const Launch launch) {
       const float old = old_value(slot_of(task, SlotKind::low_rank_col), task.state, 0, j, scalars.writes);
       col[j] = core::canonical(core::perturbed(core::PerturbedStage::low_rank_col,
                                                core::average(old, thread_tree(parts), float(rows), scalars.weights)));
+      if (resolves) {
+        PLUMBLINE_UNROLL
+        for (int k = 0; k < kLowGroups; ++k) parts[k] = shared.resolution[k][t];
+        col_used[j] = core::used_col(col[j], thread_tree(parts), float(rows));
+      }
     }
   } else {
     constexpr int kWarps = kLowThreads / kWarp;
@@ -128,9 +148,13 @@ low_rank_averages(const Launch launch) {
     for (int64_t i = int64_t(task.block - tiles) * kWarps + t / kWarp; i < rows; i += step) {
       const float sum = warp_row_tree<float>(cols, [&](int64_t k) { return core::square(low[i * cols + k]); });
       const float old = old_value(slot_of(task, SlotKind::low_rank_row), task.state, 0, i, scalars.writes);
-      if (t % kWarp == 0)
-        row[i] = core::canonical(
-            core::perturbed(core::PerturbedStage::low_rank_row, core::average(old, sum, float(cols), scalars.weights)));
+      float resolution = 0.0f;
+      if (resolves)
+        resolution = warp_row_tree<float>(cols, [&](int64_t k) { return low_resolution(task, scalars, i, k); });
+      if (t % kWarp != 0) continue;
+      row[i] = core::canonical(
+          core::perturbed(core::PerturbedStage::low_rank_row, core::average(old, sum, float(cols), scalars.weights)));
+      if (resolves) row_used[i] = core::used_row(row[i], resolution, float(cols));
     }
   }
   uint32_t* const done = scratch_at<uint32_t>(task, plan.done);
@@ -157,6 +181,8 @@ low_rank_normalize(const Launch launch) {
   if (skips(task)) return;
   const float* const row = scratch_at<const float>(task, plan.low_rank_row);
   const float* const col = scratch_at<const float>(task, plan.low_rank_col);
+  const float* const row_used = scratch_at<const float>(task, plan.low_rank_row_used);
+  const float* const col_used = scratch_at<const float>(task, plan.low_rank_col_used);
   const float* const low = scratch_at<const float>(task, plan.low_rank_gradient);
   float* const update = scratch_at<float>(task, plan.low_rank_update);
   const float inverse = scratch_at<const float>(task, plan.slice_step)[0], eps = plan.hyper.projection_eps;
@@ -180,7 +206,7 @@ low_rank_normalize(const Launch launch) {
     for (int e = 0; e < kLowEach; ++e) {
       if (e >= place.count) continue;
       const int64_t i = (place.index + e) / plan.low_cols, j = (place.index + e) % plan.low_cols;
-      x[e] = core::low_rank_factored_update(x[e], row[i], col[j], inverse, eps);
+      x[e] = core::low_rank_factored_update(x[e], row_used[i], col_used[j], inverse, eps);
     }
     store_low(update, place, x);
   }

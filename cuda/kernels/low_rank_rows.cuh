@@ -28,9 +28,9 @@ PLUMBLINE_DEVICE void record_low(const Task& task, int64_t offset, const ValuePl
   for (int e = 0; e < place.count; ++e) record[e] = core::canonical(v[e]);
 }
 
-// Momentum of a channel by a warp, stored; x is G_low, then what N divides.
-PLUMBLINE_DEVICE void average_low_row(const Task& task, const core::StepScalars& scalars, int64_t channel,
-                                      const ValuePlace& low, float (&x)[kLowEach]) {
+// Momentum of a channel by a warp, stored; x is G_low, then what N divides. Returns (b q)^2 of a thread's values.
+PLUMBLINE_DEVICE float average_low_row(const Task& task, const core::StepScalars& scalars, int64_t channel,
+                                       const ValuePlace& low, float (&x)[kLowEach]) {
   const TensorPlan& plan = task.plan;
   const SlotPlan& slot = slot_of(task, SlotKind::low_rank_momentum);
   const MomentumPlace place = {0, channel, thread_index() % kWarp * kMomentumEach, low.count};
@@ -49,6 +49,7 @@ PLUMBLINE_DEVICE void average_low_row(const Task& task, const core::StepScalars&
   if (coded && place.count > 0 && thread_index() % threads == 0) write_scale(slot, task.state, place, range);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kMomentumEach; ++e) x[e] = m[e];
+  return coded ? core::resolution_square(core::uniform_scale(range), scalars.resolution) : 0.0f;
 }
 
 PLUMBLINE_DEVICE double low_row_squares(const float (&x)[kLowEach]) {
@@ -83,12 +84,13 @@ PLUMBLINE_FUNCTION void low_row_tile(const Task task, const core::StepScalars& s
   const double gradient = sum_of_panels(task, channel);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kLowEach; ++e) x[e] = g[e];
-  if (plan.hyper.momentum) average_low_row(task, scalars, channel, place, x);
+  float square = 0.0f;
+  if (plan.hyper.momentum) square = average_low_row(task, scalars, channel, place, x);
   PLUMBLINE_UNROLL
   for (int e = 0; e < kLowEach; ++e) {
     v[e] =
         core::perturbed(core::PerturbedStage::low_rank_second_moment, core::full_average(v[e], g[e], scalars.weights));
-    x[e] = core::low_rank_update(x[e], v[e], plan.hyper.projection_eps);
+    x[e] = core::low_rank_update(x[e], core::used_moment(v[e], square), plan.hyper.projection_eps);
   }
   const ChannelSums sums = {gradient, low_row_squares(x), low_row_squares(g)};
   if (lane == 0 && place.count > 0) scale_channel(task, channel, sums);
@@ -96,20 +98,20 @@ PLUMBLINE_FUNCTION void low_row_tile(const Task task, const core::StepScalars& s
   record_low(task, plan.low_rank_second_moment, place, v);
 }
 
-// ---- the common case: V in al8 or log_u8, a block of codes a tile, momentum in uf4 or uf8, all to nearest ----
+// ---- the common case: V in al8 or log_u8 to nearest, a block of codes a tile, momentum in uf4 or uf8, stochastic ----
 
 static_assert(kLowThreads == 256);  // a thread per code of V
 PLUMBLINE_DEVICE bool takes_quick_low_rows(const TensorPlan& plan) {
   const SlotPlan& slot = plan.slot[int(SlotKind::low_rank_second_moment)];
   return takes_quick_codes(slot) && slot.block == core::kFlatTile &&
-         (!plan.hyper.momentum || takes_nearest(plan.slot[int(SlotKind::low_rank_momentum)]));
+         (!plan.hyper.momentum || takes_stochastic(plan.slot[int(SlotKind::low_rank_momentum)]));
 }
 
 // As low_row_tile. Old values of V are decoded once, into a table.
 template <bool Averages, Storage S>
 PLUMBLINE_DEVICE void quick_low_row_tile(const Task& task, const core::StepScalars& scalars, int64_t tile,
                                          LowRowShared& shared) {
-  using Codec = NearestCodec<S>;
+  using Codec = StochasticCodec<S>;
   const TensorPlan& plan = task.plan;
   const SlotPlan &moment = slot_of(task, SlotKind::low_rank_second_moment),
                  &momentum = slot_of(task, SlotKind::low_rank_momentum);
@@ -140,6 +142,7 @@ PLUMBLINE_DEVICE void quick_low_row_tile(const Task& task, const core::StepScala
 
   PLUMBLINE_UNROLL
   for (int e = 0; e < kLowEach; ++e) x[e] = g[e];
+  float square = 0.0f;
   if constexpr (Averages) {
     const int of_block = momentum.block / kMomentumEach, threads = of_block < kWarp ? of_block : kWarp;
     float m[kMomentumEach];
@@ -156,7 +159,9 @@ PLUMBLINE_DEVICE void quick_low_row_tile(const Task& task, const core::StepScala
     const float scale = core::uniform_scale({0u, high});
     record_low(task, plan.low_rank_momentum, place, m);
     warp_barrier();  // the old scale of a block was read by every lane that shares it
-    const auto next = Codec::encode(m, scale);
+    const auto next =
+        Codec::encode(m, scale, core::draw_group(stream_of(momentum, scalars.writes), col / core::kDraws, channel, 0));
+    square = core::resolution_square(scale, scalars.resolution);
     if (valid) {
       Codec::store_codes(stored, next);
       if (lane % threads == 0) *stored_scale = scale;
@@ -172,7 +177,7 @@ PLUMBLINE_DEVICE void quick_low_row_tile(const Task& task, const core::StepScala
     v[e] =
         core::perturbed(core::PerturbedStage::low_rank_second_moment, core::full_average(v[e], g[e], scalars.weights));
     if (valid) core::include(range, v[e]);
-    x[e] = core::low_rank_update(x[e], v[e], plan.hyper.projection_eps);
+    x[e] = core::low_rank_update(x[e], core::used_moment(v[e], square), plan.hyper.projection_eps);
   }
   const uint32_t low = warp_min(range.low), high = warp_max(range.high);
   if (lane == 0) {

@@ -2,6 +2,7 @@
 // its codes, so that every reader has the same M.
 #pragma once
 #include "cuda/core/momentum.h"
+#include "cuda/core/resolution.h"
 #include "cuda/core/uniform.h"
 #include "cuda/kernels/state.cuh"
 #include "cuda/kernels/vector.cuh"
@@ -177,6 +178,19 @@ PLUMBLINE_DEVICE void write_momentum(const SlotPlan& slot, std::byte* state, con
   }
 }
 
+// (b q)^2 of the block at a place as it is stored; `unit` of the step's scalars.
+PLUMBLINE_DEVICE float stored_resolution(const SlotPlan& slot, const std::byte* state, const MomentumPlace& at,
+                                         float unit) {
+  return core::resolution_square(*core::at<const float>(state, momentum_scale_of(slot, at)), unit);
+}
+// Of eight values, of which `count` are there, T over those that they have; all are of one block.
+PLUMBLINE_DEVICE float resolution_tree(float square, int count) {
+  float s[kMomentumEach];
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kMomentumEach; ++e) s[e] = e < count ? square : 0.0f;
+  return thread_tree(s);
+}
+
 // The range of a thread's values.
 PLUMBLINE_DEVICE core::BlockRange range_of(const float (&m)[kMomentumEach], int count) {
   core::BlockRange range;
@@ -194,15 +208,15 @@ PLUMBLINE_DEVICE core::BlockRange warp_range(core::BlockRange range, int threads
   return range;
 }
 
-// ---- uf4 and uf8 rounded to nearest, known at compile time: the same values by fewer operations ----
+// ---- uf4 and uf8 rounded stochastically, known at compile time: the same values by fewer operations ----
 
-PLUMBLINE_DEVICE bool takes_nearest(const SlotPlan& slot) {
+PLUMBLINE_DEVICE bool takes_stochastic(const SlotPlan& slot) {
   using core::Mutant;
-  for (const Mutant general :
-       {Mutant::momentum_code_truncated, Mutant::uniform_asymmetric, Mutant::nibbles_swapped, Mutant::odd_nibble_lost,
-        Mutant::stale_scale, Mutant::neighbour_scale, Mutant::momentum_unstored, Mutant::short_block_kept})
+  for (const Mutant general : {Mutant::momentum_code_truncated, Mutant::uniform_asymmetric, Mutant::nibbles_swapped,
+                               Mutant::odd_nibble_lost, Mutant::stale_scale, Mutant::neighbour_scale,
+                               Mutant::momentum_unstored, Mutant::short_block_kept, Mutant::residue})
     if (core::is_mutant(general)) return false;
-  return core::is_uniform(slot.storage) && slot.rounding == Rounding::nearest;
+  return core::is_uniform(slot.storage) && slot.rounding == Rounding::stochastic;
 }
 // Exponent of a block of the codec, a power of two.
 PLUMBLINE_DEVICE int block_shift(int block) {
@@ -212,11 +226,11 @@ PLUMBLINE_DEVICE int block_shift(int block) {
 }
 
 template <Storage S>
-struct NearestCodec {
+struct StochasticCodec {
   static_assert(S == Storage::uf4 || S == Storage::uf8);
   static constexpr int kBits = S == Storage::uf4 ? 4 : 8,
                        kBytes = kBits;  // of eight values: as many bytes as bits each
-  static constexpr float kLevels = S == Storage::uf4 ? 7.0f : 127.0f, kInverse = 1.0f / kLevels;
+  static constexpr float kLevels = S == Storage::uf4 ? 6.0f : 126.0f, kInverse = 1.0f / kLevels;
   using Codes = Packed<uint8_t, kBytes>;
 
   // Where a code lies in the words of eight.
@@ -241,17 +255,23 @@ struct NearestCodec {
     PLUMBLINE_UNROLL
     for (int e = 0; e < kMomentumEach; ++e) {
       const int code = int(codes.word[word(e)] << (32 - kBits - bit(e))) >> (32 - kBits);
-      m[e] = core::divide_levels(float(code), kLevels, kInverse) * scale;
+      m[e] = value(float(code), scale);
     }
   }
-  // |x| is at most `scale`, so no code leaves the range; in a block of NaN all are 0.
-  static PLUMBLINE_DEVICE Codes encode(const float (&m)[kMomentumEach], float scale) {
+  static PLUMBLINE_DEVICE float value(float code, float scale) {
+    return core::divide_levels(code, kLevels, kInverse) * scale;
+  }
+  // The draws are those of the values' group; in a block of NaN all codes are 0.
+  static PLUMBLINE_DEVICE Codes encode(const float (&m)[kMomentumEach], float scale, const core::PhiloxWords& words) {
     const float q = core::uniform_factor(kLevels, scale);
     Codes codes = {};
     PLUMBLINE_UNROLL
     for (int e = 0; e < kMomentumEach; ++e) {
-      // round_even leaves the integer in the low bits of the sum
-      const uint32_t code = core::to_bits(core::unrounded_uniform(m[e], q) + 0x1.8p23f) & ((1u << kBits) - 1u);
+      const float k = core::clamp(core::floor(core::unrounded_uniform(m[e], q)), -kLevels, kLevels - 1.0f);
+      const bool up =
+          core::rounds_up(m[e], value(k, scale), value(k + 1.0f, scale), core::uniform_of(core::draw_bits(words, e)));
+      // adding 1.5 2^23 leaves the integer in the low bits of the sum
+      const uint32_t code = core::to_bits((up ? k + 1.0f : k) + 0x1.8p23f) & ((1u << kBits) - 1u);
       codes.word[word(e)] |= code << bit(e);
     }
     PLUMBLINE_UNROLL

@@ -60,7 +60,7 @@ struct RowUnit {
 
 // What a pass keeps of one panel.
 struct PanelSum {
-  float squares;
+  float squares, resolution;
   double norm;
 };
 
@@ -82,6 +82,7 @@ struct RowPass {
   GradientReader reader;
   bool updates;    // momentum, by this pass
   bool of_update;  // of the clipped update
+  bool resolves;   // its steps go into what the averages divide by
   const SlotPlan& slot;
 
   // g (or u) and momentum before storage for a thread's eight columns from `col` on.
@@ -126,7 +127,7 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
   const int pieces = int(core::ceil_div(cols - unit.first < kUnit ? cols - unit.first : kUnit, kPiece));
   const bool coded = pass.updates && core::is_quantized(pass.slot.storage);
   const int of_block = coded ? pass.slot.block / kPiece : 0;  // pieces of a codec block; 0: it lies within a piece
-  float squares[2][kPiecesOfPanel] = {};
+  float squares[2][kPiecesOfPanel] = {}, resolutions[2][kPiecesOfPanel] = {};
   double norms[2][kPiecesOfPanel] = {};
   core::BlockRange wide;  // of a codec block of several pieces
   for (int piece = 0; piece < pieces; ++piece) {
@@ -141,7 +142,7 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
       wide = warp_range(wide, kWarp);
     }
     const int col = unit.first + piece * kPiece + lane * kMomentumEach, count = cols - col;
-    float x[kMomentumEach], m[kMomentumEach] = {}, s[kMomentumEach];
+    float x[kMomentumEach], m[kMomentumEach] = {}, s[kMomentumEach], resolution = 0.0f;
     found += pass.form(unit, col, a, x, m);
     if (pass.updates) {
       core::BlockRange range = wide;
@@ -155,6 +156,9 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
       const int start = of_block <= 1 ? col : unit.first + piece / of_block * of_block * kPiece;
       if (coded && last && start < cols && (of_block <= 1 ? col % pass.slot.block == 0 : lane == 0))
         write_scale(pass.slot, pass.task.state, pass.place(unit, start), range);
+      if (pass.resolves)
+        resolution = warp_tree(
+            resolution_tree(core::resolution_square(core::uniform_scale(range), pass.scalars.resolution), count));
     }
     double d[kMomentumEach];
     PLUMBLINE_UNROLL
@@ -169,26 +173,27 @@ PLUMBLINE_DEVICE void row_unit(const RowPass<G>& pass, const RowUnit& unit, floa
     for (int i = 0; i < 2 * kPiecesOfPanel; ++i) {
       if (i != piece) continue;
       squares[i / kPiecesOfPanel][i % kPiecesOfPanel] = sum;
+      resolutions[i / kPiecesOfPanel][i % kPiecesOfPanel] = resolution;
       norms[i / kPiecesOfPanel][i % kPiecesOfPanel] = norm;
     }
   }
   PLUMBLINE_UNROLL
-  for (int i = 0; i < 2; ++i) panels[i] = {thread_tree(squares[i]), thread_tree(norms[i])};
+  for (int i = 0; i < 2; ++i) panels[i] = {thread_tree(squares[i]), thread_tree(resolutions[i]), thread_tree(norms[i])};
 }
 
-// ---- the common case: uf4 or uf8 to nearest, codec blocks within a piece, whole vectors ----
+// ---- the common case: uf4 or uf8 stochastically, codec blocks within a piece, whole vectors ----
 
 PLUMBLINE_DEVICE bool takes_fast_rows(const TensorPlan& plan, bool confidence, bool updates) {
   const SlotPlan& slot = plan.slot[int(SlotKind::momentum)];
   const bool norms = confidence && plan.hyper.limiter && !plan.hyper.has_confidence;
-  return updates && !norms && takes_nearest(slot) && slot.block <= kPiece && plan.cols % kMomentumEach == 0;
+  return updates && !norms && takes_stochastic(slot) && slot.block <= kPiece && plan.cols % kMomentumEach == 0;
 }
 
 // A thread's part of a piece as it lies in memory.
 template <class G, Storage S>
 struct RawPiece {
   Packed<G, kMomentumEach> g;
-  Packed<uint8_t, NearestCodec<S>::kBytes> codes;
+  Packed<uint8_t, StochasticCodec<S>::kBytes> codes;
   float scale;
 };
 
@@ -197,27 +202,34 @@ struct FastRows {
   std::byte* codes;
   float* scales;
   const float* col_scale;
-  float b1, c1;
-  int cols, shift, threads;  // of a codec block: exponent of its values, threads that share it
-  bool squares, records;     // whether they are wanted
-  PLUMBLINE_DEVICE FastRows(const Task& task, const SlotPlan& slot, bool of_update)
+  core::RoundingStream stream;
+  float b1, c1, resolution;
+  int cols, shift, threads;         // of a codec block: exponent of its values, threads that share it
+  bool squares, records, resolves;  // whether they are wanted
+  PLUMBLINE_DEVICE FastRows(const Task& task, const SlotPlan& slot, const core::StepScalars& scalars, bool of_update)
       : codes(task.state + slot.values),
         scales(core::at<float>(task.state, slot.scales)),
         col_scale(scratch_at<float>(task, task.plan.col_scale)),
+        stream(stream_of(slot, scalars.writes)),
         b1(task.plan.hyper.b1),
         c1(task.plan.hyper.c1),
+        resolution(scalars.resolution),
         cols(task.plan.cols),
         shift(block_shift(slot.block)),
         threads(slot.block / kMomentumEach),
         squares(!of_update || task.plan.hyper.has_confidence),
-        records(task.plan.momentum >= 0) {}
+        records(task.plan.momentum >= 0),
+        resolves(scalars.resolution > 0.0f) {}
 };
 
-// One panel of a row by a warp: momentum stored, sum of squares returned in every lane.
+// One panel of a row by a warp: momentum stored, its sums returned in every lane.
+struct FastSums {
+  float squares, resolution;
+};
 template <class G, Storage S, bool OfUpdate>
-PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, const RowUnit& unit, int start, float a,
-                                  uint32_t& found) {
-  using Codec = NearestCodec<S>;
+PLUMBLINE_DEVICE FastSums fast_panel(const RowPass<G>& pass, const FastRows& fast, const RowUnit& unit, int start,
+                                     float a, uint32_t& found) {
+  using Codec = StochasticCodec<S>;
   constexpr int kAtOnce = 2;
   const TensorPlan& plan = pass.task.plan;
   const int lane = thread_index() % kWarp, cols = fast.cols;
@@ -226,7 +238,7 @@ PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, 
   std::byte* const codes = fast.codes + row * pass.slot.row_bytes;
   float* const scales = fast.scales + row * pass.slot.row_blocks;
   const float* const col_scale = fast.col_scale + unit.slice * plan.pitch;
-  float squares[kPiecesOfPanel];
+  float squares[kPiecesOfPanel], resolutions[kPiecesOfPanel];
   PLUMBLINE_UNROLL
   for (int first = 0; first < kPiecesOfPanel; first += kAtOnce) {
     RawPiece<G, S> raw[kAtOnce];
@@ -275,7 +287,10 @@ PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, 
       const float scale = core::uniform_scale({0u, high});
       if (fast.records && col < cols) pass.record(unit, col, m);
       warp_barrier();  // the old scale of the block was read by every lane that shares it
-      const auto stored = Codec::encode(m, scale);
+      const auto stored =
+          Codec::encode(m, scale, core::draw_group(fast.stream, col / core::kDraws, unit.row, unit.slice));
+      resolutions[first + i] =
+          resolution_tree(core::resolution_square(scale, fast.resolution), col < cols ? kMomentumEach : 0);
       if (col < cols) {
         Codec::store_codes(codes + core::row_bytes(S, col), stored);
         if (lane % fast.threads == 0) scales[col >> fast.shift] = scale;
@@ -291,8 +306,10 @@ PLUMBLINE_DEVICE float fast_panel(const RowPass<G>& pass, const FastRows& fast, 
       }
     }
   }
-  if (!fast.squares) return 0.0f;
-  return tree_over_numbers<kPiecesOfPanel>(warp_trees(squares, lane));
+  FastSums sums = {0.0f, 0.0f};
+  if (fast.squares) sums.squares = tree_over_numbers<kPiecesOfPanel>(warp_trees(squares, lane));
+  if (fast.resolves) sums.resolution = tree_over_numbers<kPiecesOfPanel>(warp_trees(resolutions, lane));
+  return sums;
 }
 
 struct RowShared {
@@ -318,8 +335,9 @@ PLUMBLINE_DEVICE float unit_scale(const Task& task, const RowUnits& all, const R
 
 template <class G, Storage S, bool OfUpdate>
 PLUMBLINE_DEVICE void fast_row_units(const RowPass<G>& pass, const RowUnits& all, uint32_t& found) {
-  const FastRows fast(pass.task, pass.slot, OfUpdate);
-  float* const sums = scratch_at<float>(pass.task, pass.task.plan.panel_rows);
+  const FastRows fast(pass.task, pass.slot, pass.scalars, OfUpdate);
+  float* const squares = scratch_at<float>(pass.task, pass.task.plan.panel_rows);
+  float* const resolutions = scratch_at<float>(pass.task, pass.task.plan.panel_resolution);
   for (int64_t i = all.first; i < all.count; i += all.step) {
     const RowUnit unit = unit_of(pass.task, all, i);
     const float a = unit_scale(pass.task, all, unit);
@@ -327,8 +345,10 @@ PLUMBLINE_DEVICE void fast_row_units(const RowPass<G>& pass, const RowUnits& all
     for (int p = 0; p < 2; ++p) {
       const int panel = unit.first / core::kPanel + p;
       if (panel >= all.panels) continue;
-      const float sum = fast_panel<G, S, OfUpdate>(pass, fast, unit, panel * core::kPanel, a, found);
-      if (all.lane == 0 && fast.squares) sums[i / all.units * all.panels + panel] = sum;
+      const FastSums sums = fast_panel<G, S, OfUpdate>(pass, fast, unit, panel * core::kPanel, a, found);
+      if (all.lane != 0) continue;
+      if (fast.squares) squares[i / all.units * all.panels + panel] = sums.squares;
+      if (fast.resolves) resolutions[i / all.units * all.panels + panel] = sums.resolution;
     }
   }
 }
@@ -351,6 +371,8 @@ PLUMBLINE_DEVICE void any_row_units(const RowPass<G>& pass, const RowUnits& all,
       else if (plan.hyper.limiter)
         scratch_at<double>(task, plan.momentum_sums)[(unit.slice * plan.rows + unit.row) * all.panels + panel] =
             sums[p].norm;
+      if (pass.resolves)
+        scratch_at<float>(task, plan.panel_resolution)[i / all.units * all.panels + panel] = sums[p].resolution;
     }
   }
 }
@@ -373,7 +395,9 @@ sweep_rows(const Launch launch) {
   const SlotPlan& slot = slot_of(task, SlotKind::momentum);
   const bool updates = confidence || (plan.hyper.momentum && !plan.hyper.momentum_of_update);
   const RowSource<G> source = {static_cast<const G*>(task.gradient), plan.rows, plan.cols, plan.momentum, nullptr};
-  const RowPass<G> pass = {task, source, shared.scalars, {shared.scalars.multiplier, zero}, updates, confidence, slot};
+  const bool resolves = confidence ? plan.resolves_confidence() : plan.resolves_moment();
+  const RowPass<G> pass = {task,    source,     shared.scalars, {shared.scalars.multiplier, zero},
+                           updates, confidence, resolves,       slot};
   // without CAME this pass is one over all slices
   const bool chunked = !confidence || plan.hyper.has_confidence;
   const int64_t left = plan.slices - task.first_slice, slices = chunked && left > plan.chunk ? plan.chunk : left;

@@ -80,6 +80,9 @@ Arithmetic describe_arithmetic(const TensorPlan& t) {
     // fma(c1, x, b1 M): rounding of c1, fma; rounding of b1, product, fma
     a.momentum_new = 2;
     a.momentum_old = 3;
+    // q = fl(scale fl(b/H)) twice, and its square; the mean of squares
+    a.resolution = 5;
+    a.mean_resolution = 1;
   }
   a.log2_absolute_ulps = core::kLog2Ulps;
   a.exp2_ulps = core::kExp2Ulps;

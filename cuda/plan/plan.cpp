@@ -10,6 +10,7 @@
 
 #include "cuda/core/codec.h"
 #include "cuda/core/projection.h"
+#include "cuda/core/uniform.h"
 
 namespace plumbline {
 namespace {
@@ -201,6 +202,9 @@ void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
   const auto lay_out = [&](SlotKind kind, int64_t rows, int64_t row, SlotFormat format) {
     lay_out_slot(t, kind, rows, row, format, state);
   };
+  const bool divided = t.hyper.momentum && (!t.hyper.momentum_of_update || t.hyper.has_confidence);
+  if (divided && core::is_uniform(momentum.storage))
+    t.hyper.levels = core::uniform_levels(momentum.storage, momentum.rounding);
   if (t.path == Path::projected) {
     if (t.hyper.momentum) lay_out(SlotKind::low_rank_momentum, t.low_rows, t.low_cols, momentum);
     if (t.hyper.projection_factored) {
@@ -293,6 +297,12 @@ void lay_out_work(TensorPlan& t, bool record, Layout& work) {
     t.channel_sums = work.take(3 * t.channels * dword);
     t.channel_step = work.take(t.channels * word);
     t.low_rank_update = work.take(int64_t(t.low_rows) * t.low_cols * word);
+    t.low_rank_row_used = t.low_rank_row;
+    t.low_rank_col_used = t.low_rank_col;
+    if (t.hyper.projection_factored && t.resolves_moment()) {
+      t.low_rank_row_used = work.take(t.low_rows * word);
+      t.low_rank_col_used = work.take(t.low_cols * word);
+    }
     t.projection_entries = work.take(core::projection_bytes(t.reduced, t.rank));
     const int64_t parts = t.reduces_columns ? int64_t(t.rows) * t.panels : int64_t(t.strips) * t.cols;
     (t.reduces_columns ? t.channel_panels : t.channel_strips) = work.take(parts * dword);
@@ -305,6 +315,12 @@ void lay_out_work(TensorPlan& t, bool record, Layout& work) {
   if (core::limits_later(t.hyper) && !t.hyper.has_confidence)
     t.momentum_sums = work.take(t.slices * t.rows * t.panels * dword);
   t.chunk = chunk_of(t);
+  t.row_used = t.resolves_moment() ? work.take(t.slices * t.rows * word) : t.row;
+  t.confidence_row_used = t.resolves_confidence() ? work.take(t.slices * t.rows * word) : t.confidence_row;
+  if (t.hyper.levels > 0.0f) {
+    t.panel_resolution = work.take(t.chunk * t.rows * t.panels * word);
+    t.partial_resolution = work.take(t.chunk * partial_bytes(t) / 8);
+  }
   if (!t.ticketed) {
     t.partial_col = work.take(t.chunk * partial_bytes(t));
     t.partial_weighted = work.take(t.chunk * partial_bytes(t));

@@ -103,6 +103,13 @@ struct TensorPlan {
   int64_t low_rank_momentum = -1;       // (low_rows x low_cols)
   int64_t low_rank_second_moment = -1;  // likewise
 
+  // scratch of the tensor's wave: R and C as they divide (core/resolution.h), else where the averages are
+  int64_t row_used = 0, confidence_row_used = 0;         // float32 (slices x rows)
+  int64_t low_rank_row_used = 0, low_rank_col_used = 0;  // float32 (low_rows), (low_cols)
+  int64_t panel_resolution = 0;                          // devices: like panel_rows, sum_j (b q_ij)^2 in parts
+  int64_t partial_resolution = 0;                        // float32 (chunk x strips x pitch/8): sum_i (b q_ij)^2 of
+                                                         // a strip, of eight columns each
+
   // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
   int64_t parameter_sums = 0;  // double: factored, projected: sum_j p^2 (slices x rows; devices: x panels); by tickets:
                                // sum p^2 (slices x groups of kNormRows rows); full: per tile (slices x flat_tiles).
@@ -135,6 +142,10 @@ struct TensorPlan {
   int64_t channel_step = 0;        // float32 (channels): e
   int64_t channel_panels = 0;      // devices, channels are rows: double (rows x panels): sum_j g^2 of a panel
   int64_t channel_strips = 0;      // channels are columns: double (strips x cols): sum_i g^2 of a strip
+
+  // Whether the averages that follow momentum of the gradient, or CAME's, divide by no less than the momentum's steps.
+  PLUMBLINE_HD bool resolves_moment() const { return hyper.levels > 0.0f && !hyper.momentum_of_update; }
+  PLUMBLINE_HD bool resolves_confidence() const { return hyper.levels > 0.0f && hyper.has_confidence; }
 
   // The parameter_sums of so many rows, in groups of them; how many sums a row or group has, and how many a slice has.
   PLUMBLINE_HD int norm_groups(int of_rows) const {

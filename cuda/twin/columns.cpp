@@ -61,6 +61,12 @@ void column_trees(const double* x, int64_t rows, int64_t cols, Workers& workers,
       [&](int64_t first, int lanes, const double* sum) { std::copy_n(sum, lanes, sums + first); });
 }
 
+void column_trees(const float* x, int64_t rows, int64_t cols, Workers& workers, float* sums) {
+  each_group<float>(
+      x, rows, cols, workers, [](float v) { return v; },
+      [&](int64_t first, int lanes, const float* sum) { std::copy_n(sum, lanes, sums + first); });
+}
+
 void column_square_trees(const float* x, int64_t rows, int64_t cols, Workers& workers, double* sums) {
   each_group<double>(
       x, rows, cols, workers, [](float v) { return core::norm_square(v); },

@@ -7,8 +7,8 @@
 namespace plumbline::twin {
 namespace {
 
-void confidence_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip, float* c,
-                      float* w, Workspace& space) {
+void confidence_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip,
+                      const StripSums& sums, Workspace& space) {
   const TensorPlan& t = x.t;
   const float *u = space.update.data(), *m = space.momentum.data();
   float* s = space.square.data();
@@ -20,7 +20,7 @@ void confidence_strip(const FactoredPass& x, const FactoredAverage& average, int
     const auto count = float(core::is_mutant(core::Mutant::padded_count) ? t.pitch : t.cols);
     row = core::canonical(core::perturbed(core::PerturbedStage::confidence_row,
                                           core::average(row, tree_sum(s, t.cols), count, average.weights)));
-    accumulate_row(s, m, core::inverse_row(row), c, w, t.cols);
+    accumulate_row(s, m, resolve_row(x, average, slice, i, sums, space), sums.c, sums.w, t.cols);
   }
 }
 

@@ -26,8 +26,8 @@ float backwards_sum(const float* s, int64_t n) {
 }
 
 // R_i, and the strip's partial sums of the columns; with momentum of the gradient that is written, too.
-void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip, float* c,
-                  float* w, Workspace& space) {
+void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t strip,
+                  const StripSums& sums, Workspace& space) {
   const TensorPlan& t = x.t;
   const bool momentum = t.hyper.momentum && !t.hyper.momentum_of_update;
   float* s = space.square.data();
@@ -54,16 +54,12 @@ void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t
     const auto count = float(is_mutant(Mutant::padded_count) ? t.pitch : t.cols);
     average.row[at_row] = core::canonical(
         core::perturbed(PerturbedStage::row, core::average(average.row[at_row], sum, count, average.weights)));
-    const float inverse = core::inverse_row(average.row[at_row]);
-    if (momentum) {
-      x.momentum.update(x.place(slice, i), g, space.momentum.data());
-      if (is_mutant(Mutant::clip_before_momentum))
-        accumulate_row(s, inverse, c, w, t.cols);
-      else
-        accumulate_row(s, space.momentum.data(), inverse, c, w, t.cols);
-    } else {
-      accumulate_row(s, inverse, c, w, t.cols);
-    }
+    if (momentum) x.momentum.update(x.place(slice, i), g, space.momentum.data());
+    const float inverse = resolve_row(x, average, slice, i, sums, space);
+    if (momentum && !is_mutant(Mutant::clip_before_momentum))
+      accumulate_row(s, space.momentum.data(), inverse, sums.c, sums.w, t.cols);
+    else
+      accumulate_row(s, inverse, sums.c, sums.w, t.cols);
     if (x.s.reads_parameter) {
       const float* p = x.parameter.read(x.element(slice, i), t.cols, space.parameter.data());
       x.parameter_sums[at_row] = tree_sum_squares(p, t.cols);
@@ -74,23 +70,25 @@ void moment_strip(const FactoredPass& x, const FactoredAverage& average, int64_t
 
 // Columns [first, first + n) of a slice: T over strips, C_j, b_j, and the norm's terms summed per tile.
 void finish_range(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t first, int64_t n,
-                  float* c, float* w) {
+                  const StripSums& sums) {
   const TensorPlan& t = x.t;
   const int64_t strips = is_mutant(Mutant::lost_strip) && t.strips > 1 ? t.strips - 1 : t.strips;
   for (int64_t d = 1; d < strips; d *= 2) {
     for (int64_t k = 0; k + d < strips; k += 2 * d) {
       const int64_t left = k * t.pitch + first, right = (k + d) * t.pitch + first;
-      add_rows(c + left, c + right, w + left, w + right, n);
+      add_rows(sums.c + left, sums.c + right, sums.w + left, sums.w + right, n);
+      if (average.resolves) add_row(sums.r + left / 8, sums.r + right / 8, core::ceil_div(n, 8));
     }
   }
   double q[kColumns];
   const bool confidence = average.col != x.moment().col;
-  finish_columns(c + first, w + first, float(is_mutant(Mutant::columns_counted_wrong) ? t.cols : t.rows),
-                 average.weights, confidence ? PerturbedStage::confidence_col : PerturbedStage::col,
+  finish_columns(sums.c + first, sums.w + first, average.resolves ? sums.r + first / 8 : nullptr,
+                 float(is_mutant(Mutant::columns_counted_wrong) ? t.cols : t.rows), average.weights,
+                 confidence ? PerturbedStage::confidence_col : PerturbedStage::col,
                  average.col + slice * t.cols + first, q, average.scale + slice * t.pitch + first, n);
-  double* sums = x.norm_tiles + slice * t.column_tiles + first / core::kColumnTile;
+  double* tiles = x.norm_tiles + slice * t.column_tiles + first / core::kColumnTile;
   for (int64_t j = 0; j < n; j += core::kColumnTile) {
-    *sums++ = core::tree_in_place(q + j, std::min<int64_t>(core::kColumnTile, n - j));
+    *tiles++ = core::tree_in_place(q + j, std::min<int64_t>(core::kColumnTile, n - j));
   }
 }
 
@@ -152,7 +150,7 @@ void apply(const FactoredPass& x) {
         update_full_row(p, v, x.s.full_step, x.s.keep, t.cols);
       } else {
         const int64_t beside = is_mutant(Mutant::neighbour_row) && i + 1 < t.rows ? i + 1 : i;
-        const float a = core::row_scale(k, average.row[slice * t.rows + beside]);
+        const float a = core::row_scale(k, average.row_used[slice * t.rows + beside]);
         const float* b = average.scale + slice * t.pitch + (is_mutant(Mutant::neighbour_column) ? 1 : 0);
         if (is_mutant(Mutant::zeroed_in_other_order) && t.nonfinite == Nonfinite::zero && x.s.nonfinite > 0)
           for (int64_t j = 0; j < t.cols; ++j) p[j] = core::fma(-(a * v[j]), b[j], p[j] * x.s.keep);
@@ -194,22 +192,37 @@ void visit_averages(const FactoredPass& x, Code code) {
 
 }  // namespace
 
+float resolve_row(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t row,
+                  const StripSums& sums, Workspace& space) {
+  const TensorPlan& t = x.t;
+  const int64_t at = slice * t.rows + row;
+  if (!average.resolves) return core::inverse_row(average.row[at]);
+  float* squares = space.resolution.data();
+  x.momentum.resolve(x.place(slice, row), squares);
+  add_eighths(sums.r, squares, core::ceil_div(t.cols, 8));
+  average.row_used[at] = core::used_row(average.row[at], tree_sum(squares, t.cols), float(t.cols));
+  return core::inverse_row(average.row_used[at]);
+}
+
 void sweep_average(const FactoredPass& x, const FactoredAverage& average, StripSweep strip) {
   const TensorPlan& t = x.t;
   const int64_t ranges = core::ceil_div(t.cols, kColumns);
+  const auto sums_of = [&](int64_t strip_of_chunk) {
+    const int64_t at = strip_of_chunk * t.pitch;
+    return StripSums{x.partial_col + at, x.partial_weighted + at, x.partial_resolution + at / 8};
+  };
   for (int64_t base = 0; base < t.slices; base += t.chunk) {
     const int64_t slices = std::min(t.chunk, t.slices - base);
     x.workers.for_each(slices * t.strips, [&](int64_t item, Workspace& space) {
-      float *c = x.partial_col + item * t.pitch, *w = x.partial_weighted + item * t.pitch;
-      std::fill_n(c, t.cols, 0.0f);
-      std::fill_n(w, t.cols, 0.0f);
-      strip(x, average, base + item / t.strips, item % t.strips, c, w, space);
+      const StripSums sums = sums_of(item);
+      std::fill_n(sums.c, t.cols, 0.0f);
+      std::fill_n(sums.w, t.cols, 0.0f);
+      if (average.resolves) std::fill_n(sums.r, core::ceil_div(t.cols, 8), 0.0f);
+      strip(x, average, base + item / t.strips, item % t.strips, sums, space);
     });
     x.workers.for_each(slices * ranges, [&](int64_t item, Workspace&) {
       const int64_t slice = item / ranges, first = item % ranges * kColumns;
-      const int64_t at_partial = slice * t.strips * t.pitch;
-      finish_range(x, average, base + slice, first, std::min(kColumns, t.cols - first), x.partial_col + at_partial,
-                   x.partial_weighted + at_partial);
+      finish_range(x, average, base + slice, first, std::min(kColumns, t.cols - first), sums_of(slice * t.strips));
     });
   }
   x.workers.for_each(t.slices, [&](int64_t k, Workspace&) {

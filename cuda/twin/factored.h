@@ -11,10 +11,12 @@ namespace plumbline::twin {
 // A factored average as a sweep forms it: that of the second moment, or CAME's confidence.
 struct FactoredAverage {
   float *row, *col;  // (slices x rows), (slices x cols)
-  float* scale;      // (slices x pitch): 1/sqrt(col)
+  float* row_used;   // likewise: row as it divides
+  float* scale;      // (slices x pitch): 1/sqrt(col), col as it divides
   double* mean;      // (slices) of row
   double* norm;      // (slices): sum of squares of what they precondition
   core::Weights<float> weights;
+  bool resolves;  // divides by no less than the steps of momentum: core/resolution.h
 };
 
 // One step's view of the tensor: pointers into the arenas.
@@ -29,6 +31,7 @@ struct FactoredPass {
   Momentum momentum = {t, SlotKind::momentum, arenas, s};
   float* partial_col = core::at<float>(arenas.scratch, t.partial_col);
   float* partial_weighted = core::at<float>(arenas.scratch, t.partial_weighted);
+  float* partial_resolution = core::at<float>(arenas.scratch, t.partial_resolution);
   double* parameter_sums = core::at<double>(arenas.scratch, t.parameter_sums);
   double* norm_tiles = core::at<double>(arenas.scratch, t.norm_tiles);
   double* slice_mean = core::at<double>(arenas.scratch, t.slice_sums);
@@ -40,18 +43,22 @@ struct FactoredPass {
   FactoredAverage moment() const {
     return {core::at<float>(arenas.scratch, t.row),
             core::at<float>(arenas.scratch, t.col),
+            core::at<float>(arenas.scratch, t.row_used),
             core::at<float>(arenas.scratch, t.col_scale),
             slice_mean,
             slice_update,
-            s.weights};
+            s.weights,
+            t.resolves_moment()};
   }
   FactoredAverage confidence() const {
     return {core::at<float>(arenas.scratch, t.confidence_row),
             core::at<float>(arenas.scratch, t.confidence_col),
+            core::at<float>(arenas.scratch, t.confidence_row_used),
             core::at<float>(arenas.scratch, t.confidence_scale),
             slice_confidence,
             slice_momentum,
-            s.confidence};
+            s.confidence,
+            t.resolves_confidence()};
   }
   // Element of a slice's row, and where momentum keeps that row.
   int64_t element(int64_t slice, int64_t row) const { return (slice * t.rows + row) * t.cols; }
@@ -65,9 +72,16 @@ struct FactoredPass {
   }
 };
 
-// Rows of one strip: sums of the columns go to c and w, of `cols` values.
-using StripSweep = void (*)(const FactoredPass&, const FactoredAverage&, int64_t slice, int64_t strip, float* c,
-                            float* w, Workspace&);
+// Sums over the columns of a strip: `c` and `w` of cols values, of the squares and of weighted ones; `r` of every
+// eighth column's (b q_ij)^2, where the average resolves.
+struct StripSums {
+  float *c, *w, *r;
+};
+using StripSweep = void (*)(const FactoredPass&, const FactoredAverage&, int64_t slice, int64_t strip, const StripSums&,
+                            Workspace&);
+// 1/R_i of row i, whose R_i is known and whose momentum is stored; its steps go into the column sums.
+float resolve_row(const FactoredPass& x, const FactoredAverage& average, int64_t slice, int64_t row,
+                  const StripSums& sums, Workspace& space);
 // Sweeps every strip, then forms the columns' averages: a chunk of slices at a time; then mean and norm of each slice.
 void sweep_average(const FactoredPass& x, const FactoredAverage& average, StripSweep strip);
 

@@ -56,7 +56,10 @@ const float* tile_gradient(const Pass& x, const Tile& tile, bool zero, Workspace
 void precondition(const Pass& x, const Tile& tile, const float* g, float* v, float* u, Workspace& space) {
   decode_slot(x.slot(), x.arenas.state, tile.range, x.s.writes, v);
   precondition_row(v, g, x.s.weights, u, tile.count);
-  if (x.averages_gradient()) full_update_row(v, space.momentum.data(), u, tile.count);
+  if (!x.averages_gradient()) return;
+  float* const floor = x.t.resolves_moment() ? space.resolution.data() : nullptr;
+  if (floor != nullptr) x.momentum.resolve(tile.range, floor);
+  full_update_row(v, floor, space.momentum.data(), u, tile.count);
 }
 
 int64_t count_tile(const Pass& x, const Tile& tile, Workspace& space) {

@@ -20,4 +20,15 @@ void Momentum::update(const SlotRange& range, const float* x, float* m) const {
   }
 }
 
+void Momentum::resolve(const SlotRange& range, float* squares) const {
+  const int64_t row = range.slice * slot.rows() + range.row;
+  const float* scales = core::at<const float>(state, slot.scales) + row * slot.row_blocks;
+  for (int64_t i = 0; i < range.count;) {
+    const int64_t at = range.first + i, block = at / slot.block;
+    const int64_t n = std::min((block + 1) * slot.block - at, range.count - i);
+    std::fill_n(squares + i, n, core::resolution_square(scales[block], scalars.resolution));
+    i += n;
+  }
+}
+
 }  // namespace plumbline::twin

@@ -20,6 +20,8 @@ struct Momentum {
   }
   // Stores the average with x; m is then what the slot decodes to. The ranges' bounds are those of decode_slot.
   void update(const SlotRange& range, const float* x, float* m) const;
+  // (b q)^2 of the values of a range as update stored them: core/resolution.h.
+  void resolve(const SlotRange& range, float* squares) const;
   // What update stored in this step.
   void read(const SlotRange& range, float* m) const { decode_slot(slot, state, range, scalars.writes + 1u, m); }
 };

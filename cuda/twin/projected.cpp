@@ -94,19 +94,50 @@ void form_numerator(const Pass& x) {
   });
 }
 
+// (b q)^2 of `count` values of G_low's momentum from `first` on, row after row.
+void resolve(const Momentum& momentum, int64_t first, int64_t count, float* squares) {
+  const int64_t cols = momentum.slot.row;
+  for (int64_t i = 0; i < count;) {
+    const int64_t at = first + i, n = std::min(cols - at % cols, count - i);
+    momentum.resolve({0, at / cols, at % cols, n}, squares + i);
+    i += n;
+  }
+}
+
 // N with a second moment of every element.
 void normalize(const Pass& x) {
   const SlotPlan& slot = x.slot(SlotKind::low_rank_second_moment);
+  const Momentum momentum(x.t, SlotKind::low_rank_momentum, x.arenas, x.s);
   constexpr int64_t kTile = 2048;
   x.workers.for_each(core::ceil_div(x.low_size(), kTile), [&](int64_t tile, Workspace&) {
     const SlotRange range = {0, 0, tile * kTile, std::min(kTile, x.low_size() - tile * kTile)};
     float v[kTile];
     decode_slot(slot, x.arenas.state, range, x.s.writes, v);
-    normalize_row(v, x.low + range.first, x.s.weights, x.t.hyper.projection_eps, x.update + range.first, range.count);
+    float floor[kTile];
+    const bool resolves = x.t.resolves_moment();
+    if (resolves) resolve(momentum, range.first, range.count, floor);
+    normalize_row(v, x.low + range.first, resolves ? floor : nullptr, x.s.weights, x.t.hyper.projection_eps,
+                  x.update + range.first, range.count);
     encode_slot(slot, x.arenas.state, range, x.s.writes, v);
     if (x.t.low_rank_second_moment >= 0)
       copy_canonical(v, at<float>(x.arenas.scratch, x.t.low_rank_second_moment) + range.first, range.count);
   });
+}
+
+// R and C of G_low as they divide.
+void resolve_factors(const Pass& x, const float* row, const float* col, float* row_used, float* col_used) {
+  const TensorPlan& t = x.t;
+  const Momentum momentum(t, SlotKind::low_rank_momentum, x.arenas, x.s);
+  const int64_t m = t.low_rows, n = t.low_cols, blocks = momentum.slot.row_blocks;
+  std::vector<float> of_blocks(size_t(m * blocks)), sums(static_cast<size_t>(blocks));
+  x.workers.for_each(m, [&](int64_t i, Workspace& space) {
+    float* squares = space.resolution.data();
+    momentum.resolve({0, i, 0, n}, squares);
+    for (int64_t b = 0; b < blocks; ++b) of_blocks[size_t(i * blocks + b)] = squares[b * momentum.slot.block];
+    row_used[i] = core::used_row(row[i], tree_sum(squares, n), float(n));
+  });
+  column_trees(of_blocks.data(), m, blocks, x.workers, sums.data());
+  for (int64_t j = 0; j < n; ++j) col_used[j] = core::used_col(col[j], sums[size_t(j / momentum.slot.block)], float(m));
 }
 
 // N with a factored one.
@@ -124,8 +155,11 @@ void normalize_factored(const Pass& x) {
   });
   average_columns(x.low, m, n, x.s.weights, x.workers, col);
   const auto inverse = float(core::inverse_root_mean(core::mean_row(tree_sum_double(row, m), int(m))));
+  float* row_used = at<float>(x.arenas.scratch, t.low_rank_row_used);
+  float* col_used = at<float>(x.arenas.scratch, t.low_rank_col_used);
+  if (t.resolves_moment()) resolve_factors(x, row, col, row_used, col_used);
   x.workers.for_each(m, [&](int64_t i, Workspace&) {
-    normalize_factored_row(row[i], col, inverse, t.hyper.projection_eps, x.update + i * n, n);
+    normalize_factored_row(row_used[i], col_used, inverse, t.hyper.projection_eps, x.update + i * n, n);
   });
   encode_slot(x.slot(SlotKind::low_rank_row), x.arenas.state, {0, 0, 0, m}, x.s.writes, row);
   encode_slot(x.slot(SlotKind::low_rank_col), x.arenas.state, {0, 0, 0, n}, x.s.writes, col);

@@ -8,6 +8,7 @@
 #include "cuda/core/momentum.h"
 #include "cuda/core/number.h"
 #include "cuda/core/projection.h"
+#include "cuda/core/resolution.h"
 #include "cuda/core/tree.h"
 #include "cuda/core/update.h"
 
@@ -190,14 +191,24 @@ void add_rows(float* __restrict c, const float* __restrict c_right, float* __res
   }
 }
 
-void finish_columns(const float* __restrict c, const float* __restrict w, float rows,
+void finish_columns(const float* __restrict c, const float* __restrict w, const float* __restrict r, float rows,
                     const core::Weights<float>& weights, [[maybe_unused]] core::PerturbedStage stage,
                     float* __restrict col, double* __restrict q, float* __restrict scale, int64_t n) {
   for (int64_t j = 0; j < n; ++j) {
     col[j] = core::canonical(core::perturbed(stage, core::average(col[j], c[j], rows, weights)));
-    q[j] = core::norm_term(w[j], col[j]);
-    scale[j] = core::col_scale(col[j]);
+    scale[j] = col[j];
   }
+  for (int64_t j = 0; r != nullptr && j < n; ++j) scale[j] = core::used_col(scale[j], r[j / 8], rows);
+  for (int64_t j = 0; j < n; ++j) {
+    q[j] = core::norm_term(w[j], scale[j]);
+    scale[j] = core::col_scale(scale[j]);
+  }
+}
+void add_row(float* __restrict x, const float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] + y[i];
+}
+void add_eighths(float* __restrict x, const float* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] + y[8 * i];
 }
 
 float tree_sum(const float* x, int64_t n) {
@@ -239,16 +250,24 @@ void precondition_row(float* __restrict v, const float* __restrict g, const core
   }
 }
 
-void full_update_row(const float* __restrict v, const float* __restrict x, float* __restrict u, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) u[i] = core::full_update(x[i], v[i]);
+void full_update_row(const float* __restrict v, const float* __restrict floor, const float* __restrict x,
+                     float* __restrict u, int64_t n) {
+  if (floor != nullptr) {
+    for (int64_t i = 0; i < n; ++i) u[i] = core::full_update(x[i], core::used_moment(v[i], floor[i]));
+  } else {
+    for (int64_t i = 0; i < n; ++i) u[i] = core::full_update(x[i], v[i]);
+  }
 }
 
-void normalize_row(float* __restrict v, const float* __restrict g, const core::Weights<float>& weights, float eps,
-                   float* __restrict x, int64_t n) {
+void normalize_row(float* __restrict v, const float* __restrict g, const float* __restrict floor,
+                   const core::Weights<float>& weights, float eps, float* __restrict x, int64_t n) {
   const core::Weights<float> h = weights;
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = 0; i < n; ++i)
     v[i] = core::perturbed(core::PerturbedStage::low_rank_second_moment, core::full_average(v[i], g[i], h));
-    x[i] = core::low_rank_update(x[i], v[i], eps);
+  if (floor != nullptr) {
+    for (int64_t i = 0; i < n; ++i) x[i] = core::low_rank_update(x[i], core::used_moment(v[i], floor[i]), eps);
+  } else {
+    for (int64_t i = 0; i < n; ++i) x[i] = core::low_rank_update(x[i], v[i], eps);
   }
 }
 void normalize_factored_row(float row, const float* __restrict col, float inverse, float eps, float* __restrict x,

@@ -37,9 +37,12 @@ void accumulate_row(const float* s, float inverse, float* c, float* w, int64_t n
 void accumulate_row(const float* s, const float* x, float inverse, float* c, float* w, int64_t n);
 // x += y, both, column by column: one pair of T over strips
 void add_rows(float* c, const float* c_right, float* w, const float* w_right, int64_t n);
-// C_j, then q_j = w_j/C_j and b_j
-void finish_columns(const float* c, const float* w, float rows, const core::Weights<float>& weights,
+// C_j, then q_j = w_j/C_j and b_j. r: of every eight columns, sum_i (b q_ij)^2, below which C_j is not used; or null
+void finish_columns(const float* c, const float* w, const float* r, float rows, const core::Weights<float>& weights,
                     core::PerturbedStage stage, float* col, double* q, float* scale, int64_t n);
+// x_k += y_k, and what every eighth of y is: sums of (b q_ij)^2
+void add_row(float* x, const float* y, int64_t n);
+void add_eighths(float* x, const float* y, int64_t n);
 
 // T over n float32 values; over their doubles; over the doubles of their squares.
 float tree_sum(const float* x, int64_t n);
@@ -60,10 +63,12 @@ void update_row(float* p, const float* x, const float* b, float a, float keep, i
 
 // Full path: v <- average of v and g^2, u = g / sqrt(v).
 void precondition_row(float* v, const float* g, const core::Weights<float>& weights, float* u, int64_t n);
-// u = x / sqrt(v)
-void full_update_row(const float* v, const float* x, float* u, int64_t n);
-// Projected: v <- average of v and g^2, x <- x / (sqrt(v) + eps); with factored moments x <- x / (sqrt(V^) + eps).
-void normalize_row(float* v, const float* g, const core::Weights<float>& weights, float eps, float* x, int64_t n);
+// u = x / sqrt(v), v raised to `floor` unless that is null
+void full_update_row(const float* v, const float* floor, const float* x, float* u, int64_t n);
+// Projected: v <- average of v and g^2, x <- x / (sqrt(v) + eps), v raised as above; with factored moments x <- x /
+// (sqrt(V^) + eps).
+void normalize_row(float* v, const float* g, const float* floor, const core::Weights<float>& weights, float eps,
+                   float* x, int64_t n);
 void normalize_factored_row(float row, const float* col, float inverse, float eps, float* x, int64_t n);
 // c_j += g_j^2 in double
 void add_squares(const float* g, double* c, int64_t n);

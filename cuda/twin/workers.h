@@ -12,7 +12,7 @@ namespace plumbline::twin {
 
 // Buffers of one core, float32, each of the width that Workers was made with.
 struct Workspace {
-  std::vector<float> gradient, square, parameter, momentum, update;
+  std::vector<float> gradient, square, parameter, momentum, update, resolution;
   std::vector<double> sums;  // of a tile of channels
 };
 
@@ -28,7 +28,8 @@ class Workers {
         spaces_(size_t(arena_.max_concurrency())),
         entries_(size_t(width.entries)) {
     for (Workspace& space : spaces_) {
-      for (auto* buffer : {&space.gradient, &space.square, &space.parameter, &space.momentum, &space.update})
+      for (auto* buffer :
+           {&space.gradient, &space.square, &space.parameter, &space.momentum, &space.update, &space.resolution})
         buffer->resize(size_t(width.values));
       space.sums.resize(size_t(width.sums));
     }

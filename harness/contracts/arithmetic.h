@@ -30,6 +30,8 @@ struct Arithmetic {
   int low_rank_gradient = 0;    // from double to float32
   int low_rank_update = 0;      // x/(sqrt(V) + eps), or with sqrt(V) = sqrt(R) sqrt(C)/sqrt(mean(R))
   int channel_scale = 0;        // s, from double to float32
+  int resolution = 0;           // (b q)^2 of a momentum's codes, given their scale
+  int mean_resolution = 0;      // its mean, after the sum
   double log2_absolute_ulps = 0;
   double exp2_ulps = 0;
   int log_decode = 0;       // each relative to (code - 1) r / 254 + 1

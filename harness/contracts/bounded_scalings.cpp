@@ -9,6 +9,7 @@
 #include "reference/transforms/limiter.h"
 #include "reference/transforms/negate.h"
 #include "reference/transforms/nonfinite.h"
+#include "reference/transforms/resolution.h"
 #include "reference/transforms/scale.h"
 #include "reference/transforms/square_sums.h"
 #include "reference/transforms/step_size.h"
@@ -265,7 +266,9 @@ std::unique_ptr<BoundedTransform> make_bounded_scaling(const reference::Transfor
   if (const auto* t = dynamic_cast<const reference::Scale*>(&transform)) return std::make_unique<Factor>(t->factor());
   if (dynamic_cast<const reference::Negate*>(&transform)) return std::make_unique<Sign>();
   if (const auto* t = dynamic_cast<const reference::NonfinitePolicy*>(&transform)) return std::make_unique<Policy>(*t);
-  if (dynamic_cast<const reference::SquareSums*>(&transform)) return std::make_unique<Nothing>();
+  // a peer's momentum is recorded as values: it has no steps
+  if (dynamic_cast<const reference::SquareSums*>(&transform) || dynamic_cast<const reference::Resolution*>(&transform))
+    return std::make_unique<Nothing>();
   return nullptr;
 }
 

@@ -14,6 +14,7 @@ namespace plumbline::harness {
 struct DecodedSlot {
   reference::Tensor values;
   reference::Tensor relative_error;
+  reference::Tensor resolution;  // of a momentum in even codes: their step, element by element; else empty
 };
 
 // State as the step found it.
@@ -25,8 +26,9 @@ struct StateBefore {
 struct StepBounds {
   double parameter_rms = 0, update_rms = 0, clip = 0, update_norm = 0, limiter = 0, bias = 0, previous_norm = 0;
   double step_size = 0, keep = 0;
-  PerSlot<reference::Tensor> slot;  // before storage
-  double least_low_rank = 0;        // no low-rank second moment is smaller, on either side
+  PerSlot<reference::Tensor> slot;                  // before storage
+  PerSlot<reference::Tensor> raised, raised_bound;  // averages as they divide, where they are raised to a resolution
+  double least_low_rank = 0;                        // no low-rank second moment is smaller, on either side
   reference::Tensor low_rank_gradient, channel_scale;
   reference::Tensor parameter;  // of the float32 value, before it is rounded to the parameter's type
 };

@@ -162,7 +162,7 @@ void decode_slot(const SlotState& slot, const Arithmetic& a, const std::vector<i
   check_sizes(slot, expected);
   out.values.shape = shape;
   out.values.data.resize(expected);
-  out.relative_error = {};
+  out.relative_error = out.resolution = {};
   if (!has_codes(slot.storage)) {
     load(slot.storage == Storage::bf16 ? DType::bfloat16 : DType::float32, slot.values.data(),
          {out.values.data.data(), size_t(expected)});
@@ -172,11 +172,14 @@ void decode_slot(const SlotState& slot, const Arithmetic& a, const std::vector<i
   out.relative_error.data.resize(expected);
   thread_local std::vector<int> codes;
   read_codes(slot, codes);
+  const bool momentum = info(slot.slot).momentum;
+  if (momentum) out.resolution = Tensor(shape);
   const reference::RoundingStream stream = stream_of(slot, seed);
   for_each_block(slot, [&](const Block& b) {
     const double offset = dither_offset(slot, stream, b);
     if (!is_log(slot.storage)) {
       const LinearGrid grid(slot, slot.scales[size_t(b.index)], a, offset);
+      if (momentum) out.resolution.data.segment(b.begin, b.end - b.begin) = grid.distance(0, 1);
       for (int64_t i = b.begin; i < b.end; ++i) {
         out.values.data[i] = grid.decode(codes[size_t(i)]);
         out.relative_error.data[i] = grid.decode_error();

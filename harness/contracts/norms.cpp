@@ -46,9 +46,10 @@ double folded_norm_error(const StageContext& c, const Factors& f, int square, co
 double direct_norm_error(const StageContext& c, const StepBounds& b) {
   const reference::StepRecord& r = c.record;
   const double numerator = c.momentum && !c.problem.of_update() ? c.momentum_error() : 0;
-  const double moment = std::sqrt(1 + largest_relative(r.second_moment.data, b.slot[Slot::second_moment].data, 0,
-                                                       r.second_moment.size())) -
-                        1;
+  const double moment =
+      std::sqrt(1 + largest_relative(used(r, b, Slot::second_moment).data, used_bound(b, Slot::second_moment).data, 0,
+                                     r.second_moment.size())) -
+      1;
   const double relative = compose(gamma(c.arithmetic.full_update), moment, numerator);
   const double square = r.update.data.square().mean();
   return square * (compose(relative, relative) + double_sum(double(r.update.size()))) +

@@ -116,8 +116,9 @@ void bound_parameter(const StageContext& c, const Tensor& p_before, const Tensor
     return factored(c, q, second_moment_factors(r, b), r.update, numerator_error,
                     c.momentum ? &c.momentum->values.data : nullptr, p_before, p_after, out);
   const double fixed = compose(rounded, gamma(a.full_update), numerator_error);
-  out.data = q.step * r.update.data.abs() *
-             ((1 + fixed) / (1 - b.slot[Slot::second_moment].data / r.second_moment.data).sqrt() - 1);
+  out.data =
+      q.step * r.update.data.abs() *
+      ((1 + fixed) / (1 - used_bound(b, Slot::second_moment).data / used(r, b, Slot::second_moment).data).sqrt() - 1);
   finish(q, kUnderflow * (4 + q.step), p_before, p_after, out);
 }
 

@@ -107,7 +107,10 @@ Vector bound_moments(const StageContext& c, const Vector& low_error, StepBounds&
     bound_average(r.low_rank_second_moment, c.before.slot[Slot::low_rank_second_moment], r.old_weight,
                   gamma(a.square + a.full_new) + kScalar, gamma(a.full_old), bound);
     bound.data += r.weight * square_error * (1 + gamma(a.square + a.full_new));
-    return root_factor(r.low_rank_second_moment.data, bound.data, floor) - 1;
+    bound_used(c, Slot::low_rank_second_moment, b);
+    return root_factor(used(r, b, Slot::low_rank_second_moment).data, used_bound(b, Slot::low_rank_second_moment).data,
+                       floor) -
+           1;
   }
   Tensor &row = b.slot[Slot::low_rank_row], &col = b.slot[Slot::low_rank_col];
   const double rows = double(r.low_rank_row.size()), cols = double(r.low_rank_col.size());
@@ -121,11 +124,14 @@ Vector bound_moments(const StageContext& c, const Vector& low_error, StepBounds&
   const ConstMatrixMap errors(square_error.data(), m, n);
   row.data += errors.rowwise().sum() * (r.weight / cols * (1 + row_relative));
   col.data += errors.colwise().sum().transpose() * (r.weight / rows * (1 + col_relative));
-  const Factors f{r.low_rank_row, r.low_rank_col, row, col, r.low_rank_mean};
+  for (const Slot slot : {Slot::low_rank_row, Slot::low_rank_col}) bound_used(c, slot, b);
+  const Tensor &used_row = used(r, b, Slot::low_rank_row), &used_col = used(r, b, Slot::low_rank_col);
+  const Tensor &row_bound = used_bound(b, Slot::low_rank_row), &col_bound = used_bound(b, Slot::low_rank_col);
+  const Factors f{used_row, used_col, row_bound, col_bound, r.low_rank_mean, r.low_rank_row, row};
   const double mean = root_relative(f.mean_relative(0));
   Vector out(low.size());
-  const Vector row_factor = root_factor(r.low_rank_row.data, row.data, floor);
-  const Vector col_factor = root_factor(r.low_rank_col.data, col.data, floor);
+  const Vector row_factor = root_factor(used_row.data, row_bound.data, floor);
+  const Vector col_factor = root_factor(used_col.data, col_bound.data, floor);
   for (int64_t i = 0; i < m; ++i) out.segment(i * n, n) = (1 + mean) * row_factor[i] * col_factor - 1;
   return out;
 }

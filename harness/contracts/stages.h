@@ -17,10 +17,17 @@ struct StageContext {
   double momentum_error() const;  // largest relative error of the subject's decoding of it
 };
 
-// A factored average with its bounds: V^_ij = row_i col_j / mean.
+// An average of squares as it divides, and its bound: raised to what the numerator's codes resolve, or as it is.
+const reference::Tensor& used(const reference::StepRecord& record, const StepBounds& bounds, Slot slot);
+const reference::Tensor& used_bound(const StepBounds& bounds, Slot slot);
+// From the bound of an average and the record's resolution.
+void bound_used(const StageContext& c, Slot slot, StepBounds& b);
+
+// A factored average with its bounds, as it divides: V^_ij = row_i col_j / mean, the mean that of the average itself.
 struct Factors {
   const reference::Tensor &row, &col, &row_bound, &col_bound;
   const reference::Vector& mean;
+  const reference::Tensor &mean_row, &mean_row_bound;
   int64_t slices() const { return row.shape[0]; }
   int64_t rows() const { return row.shape[1]; }
   int64_t cols() const { return col.shape[1]; }

@@ -145,6 +145,8 @@ class ProductionSession final : public Session {
     out.low_rank_gradient = a.low_rank_gradient;
     out.low_rank_update = a.low_rank_update;
     out.channel_scale = a.channel_scale;
+    out.resolution = a.resolution;
+    out.mean_resolution = a.mean_resolution;
     out.log2_absolute_ulps = a.log2_absolute_ulps;
     out.exp2_ulps = a.exp2_ulps;
     out.log_decode = a.log_decode;

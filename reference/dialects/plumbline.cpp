@@ -15,6 +15,7 @@
 #include "reference/transforms/limiter.h"
 #include "reference/transforms/precondition.h"
 #include "reference/transforms/projected_scaling.h"
+#include "reference/transforms/resolution.h"
 #include "reference/transforms/scale.h"
 #include "reference/transforms/step_size.h"
 
@@ -55,6 +56,10 @@ constexpr std::array<OptionField<O>, 26> kFields{{
     {"projection_seed", &O::projection_seed, Range{0, 0x1p32 - 1}},
 }};
 
+Resolution::Options resolution(const O& o) {
+  return o.relative_step ? Resolution::Options{} : Resolution::Options{.beta1 = o.beta1, .beta2 = o.beta2};
+}
+
 LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, const MomentumStore& store) {
   Projection projection(shape, {.rank = o.projection_rank,
                                 .refresh_every = o.projection_refresh,
@@ -66,7 +71,10 @@ LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, 
     chain.add<FactoredMoment>(low, FactorAxes{0, 1}, FactoredMomentOptions{.schedule = schedule, .eps1 = o.eps1});
   else
     chain.add<FullMoment>(low, FullMomentOptions{.schedule = schedule, .eps1 = o.eps1});
-  if (o.beta1) chain.add<Momentum>(low, *o.beta1, store);
+  if (o.beta1) {
+    chain.add<Momentum>(low, *o.beta1, store);
+    chain.add<Resolution>(resolution(o));
+  }
   chain.add<Precondition>(PreconditionOptions{.eps = o.projection_eps});
   return {std::move(projection), chain.take()};
 }
@@ -111,13 +119,18 @@ Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
       chain.add<FactoredMoment>(shape, *axes, FactoredMomentOptions{.schedule = schedule, .eps1 = o.eps1});
     else
       chain.add<FullMoment>(shape, FullMomentOptions{.schedule = schedule, .eps1 = o.eps1});
-    if (o.beta1 && !of_update) chain.add<Momentum>(shape, *o.beta1, store);
+    if (o.beta1 && !of_update) {
+      chain.add<Momentum>(shape, *o.beta1, store);
+      chain.add<Resolution>(resolution(o));
+    }
     chain.add<Precondition>();
   }
   if (o.clip > 0) chain.add<ClipByRms>(o.clip);
   if (of_update && o.beta3 && axes)
-    chain.add<Confidence>(shape, *axes,
-                          ConfidenceOptions{.beta1 = *o.beta1, .beta3 = *o.beta3, .eps2 = o.eps_came, .store = store});
+    chain.add<Confidence>(
+        shape, *axes,
+        ConfidenceOptions{
+            .beta1 = *o.beta1, .beta3 = *o.beta3, .eps2 = o.eps_came, .store = store, .resolution = resolution(o)});
   else if (of_update)
     chain.add<Momentum>(shape, *o.beta1, store);
   // A previous norm of 0 only records.

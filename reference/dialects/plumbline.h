@@ -1,6 +1,6 @@
-// The production optimizer's own rule, as mathematics: statistics with eps1 injection and no other floor; numerator g
-// or a momentum of it; clip; momentum of the update, with confidence or without; limiter; RMS(p) before the decay; p <-
-// p (1
+// The production optimizer's own rule, as mathematics: statistics with eps1 injection and, where a numerator is stored
+// in steps, no less than these in use; numerator g or a momentum of it; clip; momentum of the update, with confidence
+// or without; limiter; RMS(p) before the decay; p <- p (1
 // - lambda k); p <- p - alpha u. With a projection, the statistics are those of the projected gradient, and the update
 // is the gradient scaled per channel.
 #pragma once
@@ -65,8 +65,8 @@ void check_options(const PlumblineOptions& options);
 
 // Throws as check_options, and for an empty tensor. State: row (slices, m) and col (slices, n) of the factored path,
 // second_moment (shape of the tensor) of the full one, low_rank slots of the projected one; momentum (shape of the
-// tensor); confidence; previous_norm. `store` is what the subject's storage makes of a momentum: every stage after it
-// reads that.
+// tensor); confidence; previous_norm. `store` is what the subject's storage makes of a momentum, and its steps: every
+// stage after it reads that.
 Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, const MomentumStore& store = {});
 
 }  // namespace plumbline::reference

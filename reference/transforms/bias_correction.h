@@ -7,6 +7,9 @@
 
 namespace plumbline::reference {
 
+// sqrt(1 - W_t)/(1 - beta1^t)
+double bias_correction(double beta1, const std::optional<double>& beta2, int64_t t);
+
 class BiasCorrection final : public Transform {
  public:
   explicit BiasCorrection(double beta1, std::optional<double> beta2 = std::nullopt) : beta1_(beta1), beta2_(beta2) {}

@@ -10,7 +10,8 @@ Confidence::Confidence(const Shape& shape, FactorAxes axes, const ConfidenceOpti
                    {.schedule = DecaySchedule::fixed(o.beta3),
                     .eps1 = o.eps2,
                     .normalizer_floor = o.normalizer_floor,
-                    .factor_floor = o.factor_floor}) {}
+                    .factor_floor = o.factor_floor}),
+      resolution_(o.resolution) {}
 
 void Confidence::apply(Step& step) {
   shape_like(residual_, step.update().shape, step.update().size());
@@ -21,12 +22,16 @@ void Confidence::apply(Step& step) {
   // The averages are those of a factored second moment whose gradient is u - M.
   Step inner(step.t, step.parameter, residual_, step.record ? &record_ : nullptr);
   instability_.apply(inner);
+  inner.resolution = step.resolution;
+  resolution_.apply(inner);
   inner.set_update(step.update());
   divide_.apply(inner);
   if (!step.record) return step.set_update(inner.update());
   std::swap(step.record->confidence_row, record_.row);
   std::swap(step.record->confidence_col, record_.col);
   std::swap(step.record->confidence_mean, record_.row_mean);
+  std::swap(step.record->confidence_row_resolution, record_.row_resolution);
+  std::swap(step.record->confidence_col_resolution, record_.col_resolution);
   std::swap(step.record->guided, record_.update);
   step.set_update(step.record->guided);
 }

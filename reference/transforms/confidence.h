@@ -7,6 +7,7 @@
 #include "reference/transforms/factored_moment.h"
 #include "reference/transforms/momentum.h"
 #include "reference/transforms/precondition.h"
+#include "reference/transforms/resolution.h"
 
 namespace plumbline::reference {
 
@@ -17,6 +18,7 @@ struct ConfidenceOptions {
   double normalizer_floor = 0;  // of mean_i of the row averages
   double factor_floor = 0;      // of the row and column averages, at use
   MomentumStore store{};        // what is kept of M; none: M
+  Resolution::Options resolution{};
 };
 
 class Confidence final : public Transform {
@@ -33,6 +35,7 @@ class Confidence final : public Transform {
  private:
   Momentum momentum_;
   FactoredMoment instability_;
+  Resolution resolution_;
   Precondition divide_;
   Tensor residual_;    // u - M
   StepRecord record_;  // of the averages, where somebody asks

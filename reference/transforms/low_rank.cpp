@@ -32,6 +32,9 @@ void LowRank::run(Step& step) {
   std::swap(record.low_rank_row, record_.row);
   std::swap(record.low_rank_col, record_.col);
   std::swap(record.low_rank_mean, record_.row_mean);
+  std::swap(record.low_rank_row_resolution, record_.row_resolution);
+  std::swap(record.low_rank_col_resolution, record_.col_resolution);
+  std::swap(record.low_rank_second_moment_resolution, record_.second_moment_resolution);
 }
 
 void LowRank::channel_scale(ScaleType type, Tensor& scale) const {

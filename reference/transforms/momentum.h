@@ -8,8 +8,9 @@
 
 namespace plumbline::reference {
 
-// Where momentum is its stored value: replaces M by what its storage keeps of it, before anything reads M.
-using MomentumStore = std::function<void(Tensor& momentum)>;
+// Where momentum is its stored value: replaces M by what its storage keeps of it, before anything reads M, and gives
+// the step q of the even codes in which every element is kept; empty where there are none.
+using MomentumStore = std::function<void(Tensor& momentum, Tensor& resolution)>;
 
 class Momentum final : public Transform {
  public:
@@ -22,7 +23,8 @@ class Momentum final : public Transform {
 
  private:
   double beta1_;
-  Tensor momentum_;  // M
+  Tensor momentum_;    // M
+  Tensor resolution_;  // q
   MomentumStore store_;
 };
 

@@ -6,6 +6,7 @@
 #include "cuda/core/confidence.h"
 #include "cuda/core/momentum.h"
 #include "cuda/core/projection.h"
+#include "cuda/core/resolution.h"
 #include "cuda/core/uniform.h"
 #include "tests/cuda/straight_line.h"
 
@@ -39,7 +40,7 @@ float rounded(float x, uint32_t bits) {
 
 // One block: its values encoded, and decoded again.
 void code_block(const SlotPlan& plan, const core::RoundingStream& stream, int64_t slice, int64_t row, int64_t first,
-                int64_t n, const float* x, float* out) {
+                int64_t n, const float* x, float* out, float* scales) {
   core::BlockRange range;
   for (int64_t i = 0; i < n; ++i) core::include(range, x[i]);
   const bool stochastic = plan.rounding == Rounding::stochastic;
@@ -51,6 +52,7 @@ void code_block(const SlotPlan& plan, const core::RoundingStream& stream, int64_
       const core::UniformBlock b = core::uniform_block(plan.storage, plan.rounding, core::uniform_scale(range), delta);
       const float code = stochastic ? core::encode_uniform_stochastic(x[i], b, u) : core::encode_uniform(x[i], b);
       out[i] = core::decode_uniform(code, b);
+      scales[i] = b.scale;
     } else {
       const core::BlockScale scale = core::block_scale(plan.storage, range);
       const uint32_t code = core::encode(plan.storage, plan.rounding, x[i],
@@ -62,7 +64,8 @@ void code_block(const SlotPlan& plan, const core::RoundingStream& stream, int64_
 
 }  // namespace
 
-Slot::Slot(const SlotPlan& plan, int64_t slices) : plan_(plan), values_(size_t(slices * plan.matrix), 0.0f) {}
+Slot::Slot(const SlotPlan& plan, int64_t slices)
+    : plan_(plan), values_(size_t(slices * plan.matrix), 0.0f), scales_(values_.size(), 0.0f) {}
 
 void Slot::write(const std::vector<float>& x, uint32_t writes) {
   const core::RoundingStream stream = {{plan_.seed, plan_.stream}, writes};
@@ -76,7 +79,7 @@ void Slot::write(const std::vector<float>& x, uint32_t writes) {
                                 : rounded<core::bf16>(x[size_t(at)]);
     } else if (first % plan_.block == 0) {
       const int64_t n = std::min<int64_t>(plan_.block, plan_.row - first);
-      code_block(plan_, stream, slice, row, first, n, &x[size_t(at)], &values_[size_t(at)]);
+      code_block(plan_, stream, slice, row, first, n, &x[size_t(at)], &values_[size_t(at)], &scales_[size_t(at)]);
     }
   }
 }
@@ -115,6 +118,15 @@ std::vector<float> Step::average(SlotKind kind, const std::vector<float>& x, std
     record[i] = core::canonical(core::momentum(slot.values()[i], x[i], plan_.hyper.b1, plan_.hyper.c1));
   slot.write(record, s_.writes);
   return slot.values();
+}
+
+// (b q)^2 of every value of a momentum; empty where it has no steps or nothing divides it.
+std::vector<float> Step::resolution(SlotKind kind) const {
+  std::vector<float> squares;
+  if (!(plan_.hyper.levels > 0.0f)) return squares;
+  const auto unit = float(s_.bias / double(plan_.hyper.levels));
+  for (const float scale : slots_[int(kind)].scales()) squares.push_back((scale * unit) * (scale * unit));
+  return squares;
 }
 
 void Step::store(std::vector<float>& p) const {
@@ -162,11 +174,12 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
   if (h.momentum && !h.momentum_of_update) x = average(SlotKind::momentum, g, momentum);
   // The averages of `squares`, weighted sums of those of y.
   struct Factored {
-    std::vector<float> row, col;
+    std::vector<float> row, col, row_used, col_used;
     std::vector<double> mean, norm;  // per slice
   };
   const auto factored = [&](SlotKind row_slot, SlotKind col_slot, const std::vector<float>& squares,
-                            const std::vector<float>& y, const core::Weights<float>& weights) {
+                            const std::vector<float>& y, const core::Weights<float>& weights,
+                            const std::vector<float>& steps) {
     Factored f;
     for (int64_t k = 0; k < slices; ++k) {
       Averages<float> a;
@@ -175,21 +188,26 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
       std::vector<float> weighted;
       weighted.reserve(size_t(plan_.slice));
       for (float v : part(y, k * plan_.slice, plan_.slice)) weighted.push_back(core::square(v));
-      update_averages(part(squares, k * plan_.slice, plan_.slice), weighted, m, n, weights, a);
+      update_averages(part(squares, k * plan_.slice, plan_.slice), weighted, m, n, weights, a,
+                      steps.empty() ? steps : part(steps, k * plan_.slice, plan_.slice));
       std::vector<double> terms;
       terms.reserve(size_t(n));
-      for (int j = 0; j < n; ++j) terms.push_back(core::norm_term(a.weighted[size_t(j)], a.col[size_t(j)]));
+      for (int j = 0; j < n; ++j) terms.push_back(core::norm_term(a.weighted[size_t(j)], a.col_used[size_t(j)]));
       f.mean.push_back(mean_of(a.row));
       f.norm.push_back(core::slice_update_sum(f.mean.back(), tree(terms)));
       f.row.insert(f.row.end(), a.row.begin(), a.row.end());
       f.col.insert(f.col.end(), a.col.begin(), a.col.end());
+      f.row_used.insert(f.row_used.end(), a.row_used.begin(), a.row_used.end());
+      f.col_used.insert(f.col_used.end(), a.col_used.begin(), a.col_used.end());
     }
     return f;
   };
   std::vector<float> squares;
   squares.reserve(g.size());
   for (float v : g) squares.push_back(core::square(v));
-  Factored f = factored(SlotKind::row, SlotKind::col, squares, x, s_.weights);
+  const bool of_gradient = h.momentum && !h.momentum_of_update;
+  Factored f = factored(SlotKind::row, SlotKind::col, squares, x, s_.weights,
+                        of_gradient ? resolution(SlotKind::momentum) : std::vector<float>());
   row = f.row;
   col = f.col;
   core::finish_step(h, plan_.size, tree(f.norm), false, s_);
@@ -206,7 +224,8 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
     double norm = norm_of_momentum(x);
     if (h.has_confidence) {
       for (size_t i = 0; i < x.size(); ++i) squares[i] = core::residual_square(u[i], x[i]);
-      f = factored(SlotKind::confidence_row, SlotKind::confidence_col, squares, x, s_.confidence);
+      f = factored(SlotKind::confidence_row, SlotKind::confidence_col, squares, x, s_.confidence,
+                   resolution(SlotKind::momentum));
       confidence_row = f.row;
       confidence_col = f.col;
       norm = core::sqrt(tree(f.norm));
@@ -219,8 +238,8 @@ void Step::step_factored(const std::vector<float>& g, std::vector<float>& p) {
       y = core::apply_full(y, x[size_t(at)], s_.full_step, s_.keep);
     } else {
       const auto k = float(core::step_coefficient(s_.applied, f.mean[size_t(at / plan_.slice)]));
-      y = core::apply(y, x[size_t(at)], core::row_scale(k, f.row[size_t(row_of(at))]),
-                      core::col_scale(f.col[size_t(col_of(at))]), s_.keep);
+      y = core::apply(y, x[size_t(at)], core::row_scale(k, f.row_used[size_t(row_of(at))]),
+                      core::col_scale(f.col_used[size_t(col_of(at))]), s_.keep);
     }
   }
   slots_[int(SlotKind::row)].write(row, s_.writes);
@@ -235,9 +254,10 @@ void Step::step_full(const std::vector<float>& g, std::vector<float>& p) {
   std::vector<float> x = g, u(g.size());
   if (h.momentum && !h.momentum_of_update) x = average(SlotKind::momentum, g, momentum);
   second_moment = slots_[int(SlotKind::second_moment)].values();
+  const std::vector<float> steps = h.momentum_of_update ? std::vector<float>() : resolution(SlotKind::momentum);
   for (size_t i = 0; i < g.size(); ++i) {
     second_moment[i] = core::full_average(second_moment[i], g[i], s_.weights);
-    u[i] = core::full_update(x[i], second_moment[i]);
+    u[i] = core::full_update(x[i], steps.empty() ? second_moment[i] : std::max(second_moment[i], steps[i]));
   }
   std::vector<double> sums;
   for (int64_t k = 0; k < plan_.slices; ++k) sums.push_back(tree_squares(part(u, k * plan_.slice, plan_.slice)));
@@ -283,12 +303,13 @@ void Step::normalize(std::vector<float>& normalized) {
   if (h.momentum) x = average(SlotKind::low_rank_momentum, low_rank_gradient, low_rank_momentum);
   normalized.resize(x.size());
   const int64_t rows = plan_.low_rows, cols = plan_.low_cols;
+  const std::vector<float> steps = resolution(SlotKind::low_rank_momentum);
   if (!h.projection_factored) {
     low_rank_second_moment = slots_[int(SlotKind::low_rank_second_moment)].values();
     for (size_t i = 0; i < x.size(); ++i) {
       float& v = low_rank_second_moment[i];
       v = core::canonical(core::full_average(v, low_rank_gradient[i], s_.weights));
-      normalized[i] = core::low_rank_update(x[i], v, h.projection_eps);
+      normalized[i] = core::low_rank_update(x[i], steps.empty() ? v : std::max(v, steps[i]), h.projection_eps);
     }
     slots_[int(SlotKind::low_rank_second_moment)].write(low_rank_second_moment, s_.writes);
     return;
@@ -307,9 +328,18 @@ void Step::normalize(std::vector<float>& normalized) {
   for (int64_t j = 0; j < cols; ++j)
     low_rank_col[size_t(j)] = core::average(low_rank_col[size_t(j)], tree(by_col[size_t(j)]), float(rows), s_.weights);
   const auto inverse = float(core::inverse_root_mean(mean_of(low_rank_row)));
+  std::vector<float> row_used = low_rank_row, col_used = low_rank_col;
+  if (!steps.empty()) {
+    for (int64_t at = 0; at < rows * cols; ++at)
+      by_row[size_t(at / cols)][size_t(at % cols)] = by_col[size_t(at % cols)][size_t(at / cols)] = steps[size_t(at)];
+    for (int64_t i = 0; i < rows; ++i)
+      row_used[size_t(i)] = std::max(row_used[size_t(i)], tree(by_row[size_t(i)]) / float(cols));
+    for (int64_t j = 0; j < cols; ++j)
+      col_used[size_t(j)] = std::max(col_used[size_t(j)], tree(by_col[size_t(j)]) / float(rows));
+  }
   for (int64_t at = 0; at < rows * cols; ++at)
-    normalized[size_t(at)] = core::low_rank_factored_update(x[size_t(at)], low_rank_row[size_t(at / cols)],
-                                                            low_rank_col[size_t(at % cols)], inverse, h.projection_eps);
+    normalized[size_t(at)] = core::low_rank_factored_update(x[size_t(at)], row_used[size_t(at / cols)],
+                                                            col_used[size_t(at % cols)], inverse, h.projection_eps);
   slots_[int(SlotKind::low_rank_row)].write(low_rank_row, s_.writes);
   slots_[int(SlotKind::low_rank_col)].write(low_rank_col, s_.writes);
 }

@@ -16,11 +16,12 @@ class Slot {
   // Encodes and decodes, block by block.
   void write(const std::vector<float>& unquantized, uint32_t writes);
   const std::vector<float>& values() const { return values_; }
+  const std::vector<float>& scales() const { return scales_; }  // of even codes, value by value
   float operator[](int64_t i) const { return values_[size_t(i)]; }
 
  private:
   SlotPlan plan_;
-  std::vector<float> values_;
+  std::vector<float> values_, scales_;
 };
 
 class Step {
@@ -49,6 +50,7 @@ class Step {
   std::vector<float> average(SlotKind kind, const std::vector<float>& x, std::vector<float>& record);
   double norm_of_momentum(const std::vector<float>& m) const;
   double parameter_sum(const std::vector<float>& p) const;
+  std::vector<float> resolution(SlotKind kind) const;
   void store(std::vector<float>& p) const;
 
   TensorPlan plan_;

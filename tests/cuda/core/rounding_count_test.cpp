@@ -142,6 +142,8 @@ TEST(Counts, MomentumAndWhatFollowsIt) {
   EXPECT_EQ(a.uniform_encode,
             core::unrounded_uniform(exact(0.3f), core::uniform_factor(exact(7.0f), exact(0.7f))).roundings);
   EXPECT_EQ(a.uniform_decode, core::decode_uniform(exact(3.0f), exact(7.0f), exact(0.7f)).roundings);
+  EXPECT_EQ(a.resolution, core::resolution_square(exact(0.7f), Counted(0.123456789)).roundings);
+  EXPECT_EQ(a.mean_resolution, core::mean_resolution(exact(0.7f), exact(7.0f)).roundings);
 }
 
 TEST(Counts, OfTheLowRankUpdate) {

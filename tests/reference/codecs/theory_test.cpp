@@ -287,6 +287,77 @@ RC_GTEST_PROP(CodecTheory, EstimateOwnNoise, ()) {
   RC_ASSERT(std::abs(variance / (2 * w / (2 - w)) - 1) <= 1e-9);
 }
 
+// M^2 <= K^2 V for averages of the same gradients, and the gradients of equality.
+RC_GTEST_PROP(CodecTheory, AveragesOfTheSameGradients, ()) {
+  const double beta1 = draw(0, 0.95), beta2 = draw(0.9, 0.9999);
+  const int steps = *rc::gen::inRange(1, 400);
+  double k = 0, momentum = 0, second = 0, worst_momentum = 0, worst_second = 0;
+  std::vector<double> weight(static_cast<size_t>(steps));  // of g_s^2 in V in the end
+  for (int t = 0; t < steps; ++t) weight[size_t(t)] = (t == 0 ? 1 : 1 - beta2) * std::pow(beta2, steps - 1 - t);
+  for (int t = 0; t < steps; ++t) {
+    const double w = t == 0 ? 1 : 1 - beta2, g = draw(-1, 1) * std::exp2(draw(-20, 20));
+    k = (1 - beta1) * (1 - beta1) / w + (t == 0 ? 0 : beta1 * beta1 * k / (1 - w));
+    momentum = beta1 * momentum + (1 - beta1) * g;
+    second = (1 - w) * second + w * g * g;
+    RC_ASSERT(momentum * momentum <= k * second * (1 + 1e-9));
+    const double adverse = (1 - beta1) * std::pow(beta1, steps - 1 - t) / weight[size_t(t)];
+    worst_momentum = beta1 * worst_momentum + (1 - beta1) * adverse;
+    worst_second = (1 - w) * worst_second + w * adverse * adverse;
+  }
+  RC_ASSERT(std::abs(worst_momentum * worst_momentum / worst_second / k - 1) <= 1e-9);
+}
+
+TEST(CodecTheory, AveragesOfTheSameGradientsAtTheUsualWeights) {
+  double k = 1;  // w_1 = 1 - beta2 from nothing, bias apart
+  for (int t = 0; t < 10000; ++t) k = 0.01 / 0.001 + 0.81 * k / 0.999;
+  EXPECT_NEAR(std::sqrt(k), 7.27, 0.01);
+}
+
+// At a constant scale a code's mean falls by beta1 a step, and a code that is not 0 is at least 1.
+RC_GTEST_PROP(CodecTheory, CodesReachZero, ()) {
+  const double beta1 = draw(0, 0.99);
+  const int steps = *rc::gen::inRange(1, 100);
+  for (const UniformCodec& codec : {kUf4, kUf8}) {
+    const int first = *rc::gen::inRange(1, codec.steps);
+    std::vector<double> chance(static_cast<size_t>(codec.steps), 0.0);
+    chance[size_t(first)] = 1;
+    for (int n = 0; n < steps; ++n) {
+      std::vector<double> next(chance.size(), 0.0);
+      for (size_t code = 0; code < chance.size(); ++code) {
+        const double x = double(code) * beta1, below = std::floor(x);
+        next[size_t(below)] += chance[code] * (1 - (x - below));
+        if (x > below) next[size_t(below) + 1] += chance[code] * (x - below);
+      }
+      chance = next;
+    }
+    RC_ASSERT(1 - chance[0] <= first * std::pow(beta1, steps) + 1e-12);
+    // and that is the codec's own rounding
+    const double x = beta1 * codec.decode_stochastic(first, 1), part = first * beta1 - std::floor(first * beta1);
+    RC_PRE(part > 1e-6 && part < 1 - 1e-6);
+    RC_ASSERT(codec.encode_stochastic(x, 1, part - 1e-9) == int(std::floor(first * beta1)) + 1);
+    RC_ASSERT(codec.encode_stochastic(x, 1, part + 1e-9) == int(std::floor(first * beta1)));
+    RC_ASSERT(codec.encode_stochastic(0, 1, 0x1p-17) == 0);
+  }
+}
+
+TEST(CodecTheory, NearestSticks) {
+  for (const UniformCodec& codec : {kUf4, kUf8}) {
+    for (const double beta1 : {0.6, 0.75, 0.9, 0.99})
+      for (int code = 1; code < std::min<double>(codec.steps, 0.5 / (1 - beta1) - 1e-9); ++code)
+        EXPECT_EQ(codec.encode(beta1 * codec.decode(code, 1), 1), code) << beta1;
+    for (int code = codec.steps, n = 0; n < 10; ++n) {
+      code = codec.encode(0.5 * codec.decode(code, 1), 1);
+      if (n > 7) {
+        EXPECT_EQ(code, 0) << "at 1/2, ties go to the even 0";
+      }
+    }
+  }
+  // and bfloat16, where what falls is less than half an ulp
+  const auto next = [](double x, double beta1) { return kBfloat16.nearest(beta1 * x); };
+  EXPECT_EQ(next(1 + 0x1p-7, 1 - 0x1p-9), 1 + 0x1p-7);
+  for (double x = 1; x < 2; x += 0x1p-7) EXPECT_LT(next(x, 1 - 0x1.01p-8), x);
+}
+
 TEST(CodecTheory, EstimateOwnNoiseOfUsualWeights) {
   EXPECT_NEAR(std::sqrt(2 * 0.001 / 1.999) / 2, 0.016, 0.0005);
   EXPECT_NEAR(std::sqrt(2 * 0.01 / 1.99) / 2, 0.05, 0.0005);
