@@ -344,6 +344,8 @@ TEST_F(Gpu, ASwitchOfPrecisionHasTheBitsOfTheHosts) {
       Precision precision = precision_of(groups(false)[size_t(group)]);
       precision.storage = storage;
       precision.momentum_storage = storage == Storage::fp32 ? Storage::fp32 : Storage::uf8;
+      precision.rounding = Rounding::nearest;
+      precision.momentum_rounding = Rounding::stochastic;  // with al8 and uf8, not all of the groups' own are taken
       device.optimizer.set_precision(precision, nullptr, group);
       host.optimizer.set_precision(precision, nullptr, group);
     }

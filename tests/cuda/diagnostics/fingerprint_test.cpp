@@ -41,8 +41,7 @@ TEST(Fingerprint, OfTheEmulatedKernelsIsTheHostTwins) {
   ASSERT_GT(probes.size(), 20u);
   const Comparison comparison = compare(make_fingerprint(probes, "emulator", Backend::emulator, 1),
                                         make_fingerprint(probes, "host", Backend::host, 0));
-  EXPECT_TRUE(comparison.differences.empty());
-  EXPECT_FALSE(comparison.equal()) << "a piece that the other does not know is not equal";
+  EXPECT_TRUE(comparison.equal());
   EXPECT_EQ(comparison.compared, probes.size());
 }
 
