@@ -105,7 +105,9 @@ void DataSource::generate(int64_t step, std::vector<double>& out) const {
   const int64_t n = problem_.shape.back(), rows = std::max<int64_t>(1, problem_.elements() / n);
   const Stream stream(problem_.seed, kGradient + static_cast<uint64_t>(regime == Regime::frozen ? 1 : step));
   const Stream row_stream(problem_.seed, kRows), col_stream(problem_.seed, kCols);
-  const double scale = std::ldexp(1.0, problem_.data.exponent + (regime == Regime::growing ? 2 * int(step - 1) : 0));
+  const int later = int(std::min<int64_t>(step - 1, 1000));
+  const int octaves = regime == Regime::growing ? 2 * later : regime == Regime::vanishing ? -12 * later : 0;
+  const double scale = std::ldexp(1.0, problem_.data.exponent + octaves);
   const auto count = static_cast<uint64_t>(rows * n);
 
   switch (regime) {
@@ -154,6 +156,25 @@ void DataSource::generate(int64_t step, std::vector<double>& out) const {
     case Regime::zero_rows:
       for (int64_t i = 0; i < rows; ++i)
         if (row_stream.below(uint64_t(i), 5) == 0) std::fill_n(out.begin() + i * n, n, 0.0);
+      break;
+    case Regime::zero_cols:
+      for (int64_t j = 0; j < n; ++j)
+        if (col_stream.below(uint64_t(j), 5) == 0)
+          for (int64_t i = 0; i < rows; ++i) out[size_t(i * n + j)] = 0;
+      break;
+    case Regime::rare_rows:
+      for (int64_t i = 0; i < rows; ++i) {
+        const int64_t period = int64_t{1} << row_stream.below(uint64_t(i), 4);
+        const bool seen = (step + row_stream.below(~uint64_t(i), 8)) % period == 0;
+        if (!seen && i != step % rows) std::fill_n(out.begin() + i * n, n, 0.0);
+      }
+      break;
+    case Regime::paused:
+      if (step % 3 != 1) std::fill(out.begin(), out.end(), 0.0);
+      break;
+    case Regime::outlier:
+      for (uint64_t first = 0; first < count; first += 64)
+        out[first + row_stream.pick(first, std::min<uint64_t>(64, count - first))] *= 1024;
       break;
     case Regime::spike:
       if (step == 2) out[row_stream.pick(~uint64_t{0}, count)] = 1024 * scale;

@@ -19,8 +19,8 @@ constexpr std::array<const char*, kStorages> kStorageNames = {"fp32", "al8",  "l
                                                               "al16", "bf16", "uf8",    "uf4"};
 constexpr std::array<const char*, 3> kRoundingNames = {"nearest", "stochastic", "dither"};
 constexpr std::array<const char*, kRegimes> kRegimeNames = {
-    "gaussian", "wide",    "heavy_tail", "sparse_rows", "zero_rows", "constant", "rank_one",
-    "spike",    "growing", "frozen",     "subnormal",   "extreme",   "nonfinite"};
+    "gaussian", "wide",      "heavy_tail", "sparse_rows", "zero_rows", "constant",  "rank_one", "spike",     "growing",
+    "frozen",   "subnormal", "extreme",    "nonfinite",   "zero_cols", "rare_rows", "paused",   "vanishing", "outlier"};
 constexpr std::array<const char*, kFeatures> kFeatureNames = {"clip",
                                                               "eps1",
                                                               "eps2",

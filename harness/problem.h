@@ -40,8 +40,13 @@ enum class Regime : uint8_t {
   subnormal,    // exponents around the smallest numbers of the type
   extreme,      // exponents from 2^-58 to 2^4 side by side, subnormals, signed zeros
   nonfinite,    // gaussian; every second step a few NaN, infinities and |g| >= 2^50 (NaN alone where they propagate)
+  zero_cols,    // some columns are zero in every step
+  rare_rows,    // a row is seen in every step, or in every second, fourth or eighth, as rows of embeddings are
+  paused,       // no gradient at all in two steps of three, as of a layer that is frozen for a while
+  vanishing,    // each step 2^12 times smaller than the one before, down to nothing
+  outlier,      // one element of each 64 is 2^10 times larger, in every step
 };
-inline constexpr int kRegimes = 13;
+inline constexpr int kRegimes = 18;
 const char* to_string(Regime regime);
 
 // Where gradients and the initial parameter come from: a generator, or a tensor of a recorded training.

@@ -32,6 +32,8 @@ struct PlannedCase {
   AnyProblem problem;
   std::string suite;  // where it comes from: "traces", "generated", ...
   bool record_drift = false;
+  // Another problem of the same kind, for a case that turned out vacuous; attempt = 1, 2, ... Empty: there is none.
+  std::function<AnyProblem(int attempt)> redraw = {};
 
   // Of a case of the optimizer family.
   Problem& optimizer() { return std::get<Problem>(problem); }

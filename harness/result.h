@@ -209,6 +209,7 @@ struct CaseResult {
   };
   std::vector<OptionUse> options;
   CaseTimes times;
+  int redraws = 0;                      // vacuous draws of the plan that this case stands for
   uint64_t bits = 0;                    // checksum of the parameter and state bytes after every step; 0: none were seen
   std::optional<ElementWindow> window;  // of a failing case
   std::shared_ptr<const Evidence> evidence;  // where it was asked for and something broke

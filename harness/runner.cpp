@@ -36,6 +36,15 @@ Shard checked(int index, int count, std::string_view text) {
 
 }  // namespace
 
+CaseResult run_planned(const PlannedCase& planned, const Subject& subject, const CaseOptions& options) {
+  CaseResult result = run_case(planned.problem, subject, options);
+  for (int attempt = 1; attempt <= kRedraws && planned.redraw && result.verdict == Verdict::vacuous; ++attempt) {
+    result = run_case(planned.redraw(attempt), subject, options);
+    result.redraws = attempt;
+  }
+  return result;
+}
+
 RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
@@ -72,8 +81,8 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
       result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
     } else {
       try {
-        result = run_case(planned.problem, subject,
-                          {planned.suite, planned.record_drift, options.twin, kept < options.evidence});
+        result =
+            run_planned(planned, subject, {planned.suite, planned.record_drift, options.twin, kept < options.evidence});
         kept += result.evidence != nullptr;
       } catch (const InputError& e) {
         const std::lock_guard lock(mutex);

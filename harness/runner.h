@@ -5,10 +5,15 @@
 #include <span>
 #include <vector>
 
+#include "harness/case.h"
 #include "harness/registry.h"
 #include "harness/subject.h"
 
 namespace plumbline::harness {
+
+// A vacuous case that can be redrawn is, so many times at most; the result says how often.
+inline constexpr int kRedraws = 4;
+CaseResult run_planned(const PlannedCase& planned, const Subject& subject, const CaseOptions& options);
 
 struct RunOptions {
   double budget = 0;              // seconds; 0: no limit. Cases not begun by then are reported as skipped

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "harness/error.h"
+#include "harness/runner.h"
 #include "properties/covering.h"
 
 namespace plumbline::properties {
@@ -36,7 +37,7 @@ const Tuples& none_covered(int strength) {
 }
 
 struct Count {
-  int64_t cases = 0, judged = 0, acted = 0;
+  int64_t cases = 0, judged = 0, acted = 0, redraws = 0;
 };
 
 class Coverage final : public harness::Census {
@@ -60,6 +61,7 @@ class Coverage final : public harness::Census {
       acted[size_t(f)] = acted_in(result, value_name(f, (*classes)[size_t(f)]));
       Count& count = counts_[size_t(f)][size_t((*classes)[size_t(f)])];
       ++count.cases;
+      count.redraws += result.redraws;
       count.judged += judged;
       count.acted += judged && acted[size_t(f)];
     }
@@ -69,11 +71,12 @@ class Coverage final : public harness::Census {
     for (Tuples& t : acted_) t.cover(*classes, acted);
   }
 
-  // "2 1 cases judged", then cases, judged and acted of every value, then the tuples that were met and that acted.
+  // "2 1 cases judged", then cases, judged, acted and redraws of every value, then the tuples that were met and that
+  // acted.
   std::string part(bool whole) const override {
     std::string out = fmt::format("{} {} {} {}", met_.back().strength(), int(whole), cases_, judged_);
     for (const auto& values : counts_)
-      for (const Count& c : values) out += fmt::format(" {} {} {}", c.cases, c.judged, c.acted);
+      for (const Count& c : values) out += fmt::format(" {} {} {} {}", c.cases, c.judged, c.acted, c.redraws);
     for (const Tuples& t : met_) out += " " + t.digits();
     for (const Tuples& t : acted_) out += " " + t.digits();
     return out;
@@ -90,10 +93,11 @@ class Coverage final : public harness::Census {
     for (auto& values : counts_)
       for (Count& c : values) {
         Count more;
-        in >> more.cases >> more.judged >> more.acted;
+        in >> more.cases >> more.judged >> more.acted >> more.redraws;
         c.cases += more.cases;
         c.judged += more.judged;
         c.acted += more.acted;
+        c.redraws += more.redraws;
       }
     std::string digits;
     for (auto* tuples : {&met_, &acted_})
@@ -120,8 +124,10 @@ class Coverage final : public harness::Census {
     out.text = fmt::format(
         "Combinations of values of {} options, types, shapes and regimes, met in {} generated cases that were judged "
         "and could have failed, of {}. A combination is valid unless no problem that validate() accepts has it, or "
-        "none could be judged; \"acted\": in some case every one of the values acted on the result.",
-        kFactors, grouped(judged_), grouped(cases_));
+        "none could be judged; \"acted\": in some case every one of the values acted on the result. A draw that turns "
+        "out vacuous is drawn again "
+        "within its classes, at most {} times: \"redrawn\" counts those.",
+        kFactors, grouped(judged_), grouped(cases_), harness::kRedraws);
     out.tables = {combinations(), missing_ones(), excluded(), distribution()};
     if (out.tables[1].rows.empty()) out.tables.erase(out.tables.begin() + 1);
     return out;
@@ -162,13 +168,13 @@ class Coverage final : public harness::Census {
   }
 
   Table distribution() const {
-    Table t{"What was generated", {"value", "cases", "judged", "acted", "share (%)"}, {}};
+    Table t{"What was generated", {"value", "cases", "judged", "acted", "redrawn", "share (%)"}, {}};
     for (int f = 0; f < kFactors; ++f)
       for (int v = 0; v < values_of(f); ++v) {
         if (!is_counted(f, v)) continue;
         const Count& c = counts_[size_t(f)][size_t(v)];
         const double share = cases_ > 0 ? 100 * double(c.cases) / double(cases_) : 0;
-        t.rows.push_back({value_name(f, v), c.cases, c.judged, c.acted, std::round(10 * share) / 10});
+        t.rows.push_back({value_name(f, v), c.cases, c.judged, c.acted, c.redraws, std::round(10 * share) / 10});
       }
     return t;
   }

@@ -98,6 +98,14 @@ void take_data(Problem& p, const Classes& c, Draw& d) {
     case Regime::sparse_rows:  // one row in ten has more than the code of zero
       p.steps += 2;
       break;
+    case Regime::vanishing:  // from below 1e-12 on, where nothing adds an eps of its own
+      if (p.gradient != DType::float16 && at(c, F::moment) < 2) p.data.exponent = d.of({p.data.exponent, -44});
+      [[fallthrough]];
+    case Regime::paused:     // steps without a gradient, then one with
+    case Regime::rare_rows:  // and rows
+    case Regime::outlier:    // on an even grid, outliers alone have codes
+      p.steps = std::max<int64_t>(p.steps, 4);
+      break;
     case Regime::spike:
     case Regime::growing:
       p.steps = std::max<int64_t>(p.steps, 3);
@@ -160,9 +168,9 @@ Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
   take_data(p, c, d);
   // A row or column of one element is its own factor: u is a sign until a second gradient that is not zero comes.
   if (at(c, F::momentum) == 3 && at(c, F::shape) < 3 && p.data.regime == Regime::sparse_rows) p.steps += 3;
-  if (p.data.regime == Regime::zero_rows)  // an only row may be one of them
+  if (p.data.regime == Regime::zero_rows || p.data.regime == Regime::zero_cols)  // an only line may be one of them
     p = draw_until(
-        "gradient with a row that is not zero",
+        "gradient with a line that is not zero",
         [&] {
           p.seed = d.seed();
           return p;
@@ -171,12 +179,22 @@ Problem problem_of(const Classes& c, Draw& d, int64_t largest) {
   return p;
 }
 
+std::vector<harness::PlannedCase> designed_cases(int strength, uint64_t seed, int64_t largest) {
+  std::vector<harness::PlannedCase> out;
+  for (const Classes& row : covering_design(strength, seed)) {
+    const auto draw = [row, largest, index = int(out.size()),
+                       stream = seed ^ 0xc0fe00 ^ uint64_t(strength) << 32](int attempt) {
+      Draw d(stream ^ uint64_t(attempt) << 48, index);
+      return problem_of(row, d, largest);
+    };
+    out.push_back({draw(0), "designed", false, draw});
+  }
+  return out;
+}
+
 std::vector<Problem> designed_problems(int strength, uint64_t seed, int64_t largest) {
   std::vector<Problem> out;
-  for (const Classes& row : covering_design(strength, seed)) {
-    Draw draw(seed ^ 0xc0fe00 ^ uint64_t(strength) << 32, int(out.size()));
-    out.push_back(problem_of(row, draw, largest));
-  }
+  for (harness::PlannedCase& c : designed_cases(strength, seed, largest)) out.push_back(std::move(c.optimizer()));
   return out;
 }
 

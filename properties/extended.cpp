@@ -269,6 +269,7 @@ void settle(Problem& p) {
   }
   if (p.storage == Storage::log_u8 && (even || o.limiter_margin)) p.storage = Storage::al8;
   if (o.projection_rank > 0) {
+    p.data.exponent = std::max(p.data.exponent, -10);  // projection_eps is added to the root
     // Sums of the projection that cancel by chance do so at every step.
     const bool limited = !p.focus.empty() && p.focus.front() == Feature::limiter;
     if (p.data.regime == Regime::frozen && !limited) p.data.regime = Regime::gaussian;

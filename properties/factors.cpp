@@ -55,7 +55,7 @@ std::span<const FactorInfo, kFactors> factor_table() {
       {F::data,
        "data",
        {"gaussian", "wide", "heavy_tail", "sparse_rows", "zero_rows", "constant", "rank_one", "spike", "growing",
-        "frozen", "subnormal", "extreme", "nonfinite"}},
+        "frozen", "subnormal", "extreme", "nonfinite", "zero_cols", "rare_rows", "paused", "vanishing", "outlier"}},
       {F::nonfinite, "nonfinite", {"propagate", "zero", "skip", kNoPart}},
   }};
   return table;

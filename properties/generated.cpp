@@ -68,24 +68,28 @@ std::vector<int64_t> draw_shape(Draw& d, int64_t largest) {
 Regime draw_regime(Draw& d, Storage storage, DType gradient, bool many_rows) {
   if (gradient == DType::float16 && storage != Storage::linear_u8) {  // nothing that leaves 2^-24 .. 2^16
     if (storage == Storage::log_u8) return Regime::heavy_tail;
-    return d.of({Regime::gaussian, Regime::heavy_tail, Regime::spike, Regime::growing, Regime::frozen});
+    return d.of({Regime::gaussian, Regime::heavy_tail, Regime::spike, Regime::growing, Regime::frozen, Regime::paused});
   }
   switch (storage) {
     case Storage::log_u8:
       return d.of({Regime::wide, Regime::wide, Regime::extreme});
     case Storage::linear_u8:
-      return d.of({Regime::gaussian, Regime::growing, Regime::frozen, Regime::gaussian});
+      return d.of({Regime::gaussian, Regime::growing, Regime::frozen, Regime::paused});
     case Storage::al8:
     case Storage::al16:
       return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail,
                    many_rows ? Regime::sparse_rows : Regime::gaussian, many_rows ? Regime::zero_rows : Regime::wide,
-                   Regime::rank_one, Regime::spike, Regime::growing, Regime::frozen, Regime::extreme});
+                   Regime::rank_one, Regime::spike, Regime::growing, Regime::frozen, Regime::extreme,
+                   many_rows ? Regime::zero_cols : Regime::outlier, many_rows ? Regime::rare_rows : Regime::vanishing,
+                   Regime::paused});
     default:
       break;
   }
   return d.of({Regime::gaussian, Regime::wide, Regime::heavy_tail, many_rows ? Regime::sparse_rows : Regime::gaussian,
                many_rows ? Regime::zero_rows : Regime::wide, Regime::rank_one, Regime::spike, Regime::growing,
-               Regime::frozen, Regime::extreme, Regime::constant, Regime::subnormal});
+               Regime::frozen, Regime::extreme, Regime::constant, Regime::subnormal,
+               many_rows ? Regime::zero_cols : Regime::outlier, many_rows ? Regime::rare_rows : Regime::vanishing,
+               Regime::paused, Regime::outlier, Regime::vanishing});
 }
 
 // Sets what the feature needs to act beyond every bound.
@@ -95,7 +99,8 @@ void aim(Problem& p, Feature feature, Draw& d, int64_t largest) {
   switch (feature) {
     case Feature::clip:
       o.clip = d.of({0.25, 0.5});
-      if (p.data.regime == Regime::sparse_rows) p.data.regime = Regime::gaussian;  // few rows, small RMS(u)
+      if (p.data.regime == Regime::sparse_rows || p.data.regime == Regime::rare_rows)
+        p.data.regime = Regime::gaussian;  // few rows, small RMS(u)
       break;
     case Feature::eps1:
       // Not far below the gradient, and it levels what a fixed grid would tell apart.
@@ -144,8 +149,9 @@ void aim(Problem& p, Feature feature, Draw& d, int64_t largest) {
   }
 }
 
-Problem generate(uint64_t seed, int index, int64_t largest) {
-  Draw d(seed, index);
+// `attempt`: another draw in place of the same one.
+Problem generate(uint64_t seed, int index, int64_t largest, int attempt = 0) {
+  Draw d(seed ^ uint64_t(attempt) << 48, index);
   Problem p;
   p.seed = d.seed();
   p.shape = draw_shape(d, largest);
@@ -181,6 +187,10 @@ Problem generate(uint64_t seed, int index, int64_t largest) {
   if (p.data.regime == Regime::frozen && p.elements() < 8)
     p.data.regime = Regime::gaussian;  // from nothing but zeros, every step may lead to one value
   if (p.data.regime == Regime::spike) p.steps = std::max<int64_t>(p.steps, 2);
+  if (p.data.regime == Regime::paused || p.data.regime == Regime::rare_rows || p.data.regime == Regime::vanishing)
+    p.steps = std::max<int64_t>(p.steps, 4);  // steps or rows without a gradient, then with one
+  if (p.data.regime == Regime::vanishing && p.gradient != DType::float16 && d.one_in(2))
+    p.data.exponent = -44;                                                            // below 1e-12 from the start
   if (p.data.regime == Regime::sparse_rows) p.steps = std::max<int64_t>(p.steps, 4);  // one row of ten in each
   if (p.data.regime == Regime::subnormal) {  // u is about g/sqrt(eps1): only tiny parameters move
     o.eps1 = 0x1p-100;
@@ -261,21 +271,24 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
   const int64_t largest = emulator || request.size == harness::SuiteSize::nightly ? 4096 : 1 << 16;
   std::vector<harness::PlannedCase> designed = {{whole_tiles(request.seed), "designed", false},
                                                 {several_panels(request.seed), "designed", false}};
-  for (Problem& p : designed_problems(strength_of(request.size), request.seed, largest))
-    designed.push_back({std::move(p), "designed", false});
+  for (harness::PlannedCase& c : designed_cases(strength_of(request.size), request.seed, largest))
+    designed.push_back(std::move(c));
   const int confident = request.size == harness::SuiteSize::full && !emulator ? 600 : 0;
   for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "designed", false});
   harness::CasePlan all(std::move(designed));
   const size_t left = count - std::min(count, all.size());
-  all.append({left, [seed = request.seed, largest](size_t i) {
-                return harness::PlannedCase{generate(seed, int(i), largest), "generated", false};
-              }});
+  all.append({left, [seed = request.seed, largest](size_t i) { return generated_case(seed, int(i), largest); }});
   return all;
 }
 
 const harness::RegisterCaseSource kRegistration({"generated", plan});
 
 }  // namespace
+
+harness::PlannedCase generated_case(uint64_t seed, int index, int64_t largest) {
+  const auto draw = [=](int attempt) { return generate(seed, index, largest, attempt); };
+  return {draw(0), "generated", false, draw};
+}
 
 std::vector<Problem> generate_problems(uint64_t seed, int count, int64_t largest) {
   std::vector<Problem> problems;

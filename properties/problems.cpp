@@ -53,8 +53,8 @@ void plain_chain(Problem& problem) {
   o.projection_rank = 0;
 }
 
-void keep_zero(Problem& problem) {
-  if (problem.momentum_rounding == harness::Rounding::dither) problem.momentum_rounding = harness::Rounding::nearest;
+double residue_of_nothing(const Problem& problem) {
+  return problem.options.beta1 && problem.momentum_rounding == harness::Rounding::dither ? 0x1p-80 : 0;
 }
 
 void round_to_nearest(Problem& problem) {

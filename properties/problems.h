@@ -27,8 +27,9 @@ rc::Gen<T> anywhere(T low, T high) {
 
 // Without momentum, confidence, limiter and projection.
 void plain_chain(harness::Problem& problem);
-// Zeros of momentum stay zeros: dithered, they read back as up to half a code.
-void keep_zero(harness::Problem& problem);
+// How far one step may go where no gradient was: nowhere, but for a dithered momentum of the update, whose zeros read
+// back as half a step of the smallest scale, 2^-100. An alpha of up to 2^20 is allowed for.
+double residue_of_nothing(const harness::Problem& problem);
 // No random number in what is stored, and gradients as they are.
 void round_to_nearest(harness::Problem& problem);
 

@@ -25,6 +25,7 @@ PLUMBLINE_HD F average(F old, F sum, F count, const Weights<F>& h) {
   if (is_mutant(Mutant::eps1_outside_mean)) return fma(h.w, sum / count, h.old_weight * old) + h.eps1;
   if (is_mutant(Mutant::eps1_missing)) return fma(h.w, sum / count, h.old_weight * old);
   if (is_mutant(Mutant::sum_for_mean)) return fma(h.w, sum + h.eps1, h.old_weight * old);
+  if (is_mutant(Mutant::average_kept) && is_nothing(sum)) return old;
   if (is_mutant(Mutant::weights_swapped)) return fma(h.old_weight, sum / count + h.eps1, h.w * old);
   return fma(h.w, sum / count + h.eps1, h.old_weight * old);
 }
@@ -33,6 +34,7 @@ PLUMBLINE_HD F average(F old, F sum, F count, const Weights<F>& h) {
 template <class F>
 PLUMBLINE_HD F full_average(F old, F g, const Weights<F>& h) {
   if (is_mutant(Mutant::full_eps1_missing)) return fma(h.w, square(g), h.old_weight * old);
+  if (is_mutant(Mutant::full_average_kept) && is_nothing(g)) return old;
   if (is_mutant(Mutant::full_weights_swapped)) return fma(h.old_weight, square(g) + h.eps1, h.w * old);
   return fma(h.w, square(g) + h.eps1, h.old_weight * old);
 }

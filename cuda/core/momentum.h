@@ -11,6 +11,7 @@ template <class F>
 PLUMBLINE_HD F momentum(F old, F x, F b1, F c1) {
   if (is_mutant(Mutant::momentum_weights_swapped)) return fma(b1, x, c1 * old);
   if (is_mutant(Mutant::momentum_unweighted)) return x + b1 * old;
+  if (is_mutant(Mutant::momentum_kept) && is_nothing(x)) return old;
   return fma(c1, x, b1 * old);
 }
 

@@ -41,6 +41,16 @@ enum class PerturbedStage : uint8_t {
   parameter,
 };
 
+// Whether a sample is nothing at all, of faults that act where there is no gradient. A scalar that only counts cannot
+// say.
+template <class F>
+PLUMBLINE_HD bool is_nothing(F sample) {
+  if constexpr (requires { sample == F(0); })
+    return sample == F(0);
+  else
+    return false;
+}
+
 #ifdef PLUMBLINE_MUTANTS
 struct ActiveFault {
   Mutant mutant = Mutant::none;

@@ -27,7 +27,8 @@ PLUMBLINE_HD float uniform_levels(Storage storage, Rounding rounding) {
   return (storage == Storage::uf8 ? 127.0f : 7.0f) - shrink + wide;
 }
 PLUMBLINE_HD float uniform_scale(BlockRange range) {
-  const float high = from_bits(range.high);
+  const float high =
+      from_bits(is_mutant(Mutant::scale_floor_coarse) && range.high < 0x2b8cbcccu ? 0x2b8cbcccu : range.high);
   return range.high >= 0x7f800000u
              ? canonical_nan()
              : perturbed(PerturbedStage::momentum_scale, high >= kLinearFloor ? high : kLinearFloor);
@@ -71,7 +72,9 @@ PLUMBLINE_HD float encode_uniform(float x, const UniformBlock& b) {
   return b.scale == b.scale ? code : 0.0f;
 }
 PLUMBLINE_HD float encode_uniform_stochastic(float x, const UniformBlock& b, float u) {
-  const float k = clamp(floor(unrounded_uniform(x, b.q)), -b.H, b.H - 1.0f);
+  const float y = unrounded_uniform(x, b.q);
+  if (is_mutant(Mutant::dead_zone) && y < 1.0f && y > -1.0f) return 0.0f;
+  const float k = clamp(floor(y), -b.H, b.H - 1.0f);
   const bool up = rounds_up(x, decode_uniform(k, b), decode_uniform(k + 1.0f, b), u);
   return b.scale == b.scale ? k + (up ? 1.0f : 0.0f) : 0.0f;
 }

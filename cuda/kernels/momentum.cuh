@@ -214,7 +214,7 @@ PLUMBLINE_DEVICE bool takes_stochastic(const SlotPlan& slot) {
   using core::Mutant;
   for (const Mutant general : {Mutant::momentum_code_truncated, Mutant::uniform_asymmetric, Mutant::nibbles_swapped,
                                Mutant::odd_nibble_lost, Mutant::stale_scale, Mutant::neighbour_scale,
-                               Mutant::momentum_unstored, Mutant::short_block_kept, Mutant::residue})
+                               Mutant::momentum_unstored, Mutant::short_block_kept, Mutant::residue, Mutant::dead_zone})
     if (core::is_mutant(general)) return false;
   return core::is_uniform(slot.storage) && slot.rounding == Rounding::stochastic;
 }

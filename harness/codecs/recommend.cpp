@@ -28,6 +28,7 @@ struct Worst {
   const Storage* storage = nullptr;
   double store = -1, average = -1;
   size_t store_row = 0, average_row = 0;
+  bool kept = true;  // its promise
   double error() const { return std::max(store, average); }
 };
 
@@ -54,15 +55,18 @@ std::vector<Worst> worst_of(const Study& study, const State& state) {
   }
   std::vector<Worst> out;
   for (const std::string& name : order)
-    if (by_name[name].average >= 0) out.push_back(by_name[name]);
+    if (Worst& worst = by_name[name]; worst.average >= 0) {
+      worst.kept = broken_promise(study, *worst.storage).empty();
+      out.push_back(worst);
+    }
   return out;
 }
 
 const Worst* least(const std::vector<Worst>& all, bool rival, int most_bits, int least_bits) {
   const Worst* best = nullptr;
   for (const Worst& w : all)
-    if (w.storage->rival == rival && w.storage->code_bits <= most_bits && w.storage->code_bits >= least_bits &&
-        (!best || w.error() < best->error()))
+    if ((w.kept || rival) && w.storage->rival == rival && w.storage->code_bits <= most_bits &&
+        w.storage->code_bits >= least_bits && (!best || w.error() < best->error()))
       best = &w;
   return best;
 }
@@ -71,6 +75,22 @@ const Worst* least(const std::vector<Worst>& all, bool rival, int most_bits, int
 
 std::string store_id(size_t index) { return fmt::format("S{}", index + 1); }
 std::string average_id(size_t index) { return fmt::format("A{}", index + 1); }
+
+std::string broken_promise(const Study& study, const Storage& storage) {
+  const auto same = [&](const Storage& s) { return s.kind == storage.kind && s.name == storage.name; };
+  for (const PromiseRow& row : study.promises)
+    if (const std::string broken = row.broken(); same(row.storage) && !broken.empty())
+      return fmt::format("{} ({})", broken, row.state);
+  if (storage.kind == StateKind::momentum) return {};
+  for (const StoreRow& row : study.stores) {
+    if (!same(row.storage)) continue;
+    const Figure &zeros = row.figures.false_zeros, &update = row.figures.update;
+    if (zeros.taken && !(zeros.measured <= 0)) return fmt::format("a value is read as zero ({})", row.sample);
+    if (update.taken && !(update.measured <= 1))
+      return fmt::format("the error is larger than the update ({})", row.sample);
+  }
+  return {};
+}
 
 std::vector<Recommendation> recommend(const Study& study) {
   std::vector<Recommendation> out;

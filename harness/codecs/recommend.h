@@ -1,4 +1,5 @@
-// Which storage for which state: computed from the rows of a study, each entry with the rows that back it.
+// Which storage for which state: computed from the rows of a study, each entry with the rows that back it. What breaks
+// its promise in any row is not recommended, however small its errors.
 #pragma once
 #include <string>
 #include <vector>
@@ -31,5 +32,10 @@ struct Recommendation {
 inline constexpr double kTolerable = 0.05;
 
 std::vector<Recommendation> recommend(const Study& study);
+
+// Why a storage is not to be recommended, with the state that shows it; empty where it keeps its promise. Momentum:
+// PromiseRow::broken. Averages: a value above zero is read as zero, or the error of the update is larger than the
+// update.
+std::string broken_promise(const Study& study, const Storage& storage);
 
 }  // namespace plumbline::harness::codecs

@@ -78,6 +78,7 @@ std::vector<Sample> averages_of_gradients(const Trace& trace, const std::string&
     full.values.push_back(values_of(*whole.state(reference::Slot::second_moment)));
     full.gradients.push_back(values_of(gradient));
     momentum.values.push_back(values_of(m));
+    momentum.second_moments.push_back(full.values.back());
     for (const auto slot : {reference::Slot::row, reference::Slot::col})
       if (const Tensor* average = factored.state(slot)) add_slices(rows, *average, gradient.slices());
   }

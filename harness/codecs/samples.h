@@ -19,6 +19,7 @@ struct Sample {
   bool factored = false;  // averages over rows or columns
   // Tensors or matrices that no block may cross, one after the other; gradients beside second moments: u = g/sqrt(v).
   std::vector<std::vector<double>> values, gradients;
+  std::vector<std::vector<double>> second_moments = {};  // of momentum, element by element; empty where not known
 };
 
 // Log-normal of three widths, outliers, two modes, sparse, averages of squared gradients, row averages from dense to

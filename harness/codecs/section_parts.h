@@ -13,6 +13,7 @@ Section stores_section(const Study& study, StateKind kind);
 Section blocks_section(const Study& study);
 Section averages_section(const Study& study);
 Section factored_section(const Study& study);
+Section promise_section(const Study& study);
 Section recommendation_section(const Study& study);
 
 inline constexpr double kPercent = 100;

@@ -99,12 +99,33 @@ Section factored_section(const Study& study) {
   return section;
 }
 
+Section promise_section(const Study& study) {
+  Section section{"codecs-promise", "What storing momentum does to the update", "", true, {}, {}};
+  section.text =
+      "u = b M/sqrt(V) with M stored, against the same in double; V in use is never below what one step of M's codes "
+      "resolves. Dead: the furthest way, in steps, of elements that never had a gradient (once: their largest u). "
+      "Died: "
+      "the same of elements without one for 400 steps, from there on. RMS: of the error, over that of u. Reach: the "
+      "largest change of an element by one store over what is promised for it. What breaks its promise is never "
+      "recommended; it is "
+      "what the codec is, not a failure of it.";
+  Table table{"", {"state", "storage", "dead", "died", "RMS", "reach", "promise"}, {}};
+  for (const PromiseRow& r : study.promises) {
+    const std::string broken = r.broken();
+    table.rows.push_back({r.state, label(r.storage), r.dead, r.died, r.rms, r.reach, broken.empty() ? "kept" : broken});
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
 Section recommendation_section(const Study& study) {
   Section section{"codecs-recommendation", "Which storage for which state", "", study.green(), {}, {}};
   section.text = fmt::format(
       "For each state and each memory class, the storage of production whose largest error of the update is least, "
       "over the "
       "samples of that state stored once and over its 5,000-step averages; beside it the best rival of no more bits. "
+      "What "
+      "breaks its promise (second table) is left out. "
       "Marked: "
       "the smallest class that stays within {:.0f} %, or else the most accurate. Rows and columns also stand for "
       "CAME's "
@@ -120,6 +141,15 @@ Section recommendation_section(const Study& study) {
                           r.rival.empty() ? "none" : r.rival,
                           r.rival.empty() ? Cell{std::nan("")} : percent(r.rival_error)});
   section.tables.push_back(std::move(table));
+  Table broken{"Never recommended: a promise is broken", {"state", "storage", "what"}, {}};
+  std::set<std::pair<StateKind, std::string>> seen;
+  const auto ask = [&](const Storage& storage) {
+    if (!seen.insert({storage.kind, storage.name}).second) return;
+    if (const std::string what = broken_promise(study, storage); !what.empty())
+      broken.rows.push_back({to_string(storage.kind), label(storage), what});
+  };
+  for (const StoreRow& row : study.stores) ask(row.storage);
+  if (!broken.rows.empty()) section.tables.push_back(std::move(broken));
   if (!study.failures.empty()) {
     Table failures{"What failed", {"failure"}, {}};
     for (const std::string& failure : study.failures) failures.rows.push_back({failure});
@@ -139,6 +169,7 @@ std::vector<Section> study_sections(const Study& study) {
           blocks_section(study),
           averages_section(study),
           factored_section(study),
+          promise_section(study),
           recommendation_section(study)};
 }
 

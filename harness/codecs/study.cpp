@@ -136,6 +136,19 @@ Study run_study(StudyInputs inputs, const RunOptions& options) {
         study.factored[at].figures = measure_factored(storage, sample, options.seed);
       });
     }
+  const auto plan_promise = [&](auto measure) {
+    for (const Storage& storage : options.storages) {
+      if (storage.kind != StateKind::momentum) continue;
+      study.promises.emplace_back();
+      work.emplace_back(
+          [&study, at = study.promises.size() - 1, &storage, measure] { study.promises[at] = measure(storage); });
+    }
+  };
+  for (const bool is_factored : {true, false})
+    plan_promise([=, seed = options.seed](const Storage& s) { return measure_adverse(s, is_factored, seed); });
+  for (const Sample& sample : study.samples)
+    if (!sample.second_moments.empty())
+      plan_promise([&sample, seed = options.seed](const Storage& s) { return measure_given(s, sample, seed); });
 
   std::mutex progress;
   size_t done = 0;
@@ -149,7 +162,7 @@ Study run_study(StudyInputs inputs, const RunOptions& options) {
     const std::lock_guard lock(progress);
     options.progress(++done, work.size());
   });
-  for (Sample& sample : study.samples) sample.values.clear(), sample.gradients.clear();
+  for (Sample& sample : study.samples) sample.values.clear(), sample.gradients.clear(), sample.second_moments.clear();
   collect_failures(study);
   return study;
 }

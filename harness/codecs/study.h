@@ -10,6 +10,7 @@
 #include "harness/codecs/average.h"
 #include "harness/codecs/factored.h"
 #include "harness/codecs/figures.h"
+#include "harness/codecs/promise.h"
 #include "harness/codecs/published.h"
 #include "harness/codecs/samples.h"
 
@@ -46,6 +47,7 @@ struct Study {
   std::vector<StoreRow> block_sizes;  // one sample of each kind at blocks of 32 to 16,384
   std::vector<AverageRow> averages;
   std::vector<FactoredRow> factored;
+  std::vector<PromiseRow> promises;  // of momentum
   std::vector<PublishedRow> published;
   std::vector<std::string> failures;  // one line each: a bound that was passed, a figure that was not reproduced
   bool green() const { return failures.empty(); }

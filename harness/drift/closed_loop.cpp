@@ -68,7 +68,7 @@ Run run_reference(const Training& training, const Problem& problem, const std::v
   });
 }
 
-Run run_subject(const Training& training, const Problem& base, const Subject& subject,
+Run run_subject(const Training& training, const Problem& base, const Subject& subject, uint64_t seed,
                 const std::vector<int64_t>& shown) {
   Tensors p = training.initial(), g;
   std::vector<std::unique_ptr<Session>> sessions;
@@ -76,6 +76,7 @@ Run run_subject(const Training& training, const Problem& base, const Subject& su
   for (Tensor& x : p) {
     Problem problem = base;
     problem.shape = x.shape;
+    problem.seed = seed * p.size() + sessions.size();  // random roundings differ between trainings and tensors
     bytes.resize(size_t(x.size()) * size_of(problem.parameter));
     store(problem.parameter, {x.data.data(), size_t(x.size())}, bytes.data());
     load(problem.parameter, bytes.data(), {x.data.data(), size_t(x.size())});
@@ -116,7 +117,8 @@ Estimate over_seeds(const std::vector<Run>& runs, const std::vector<Run>& refere
   return estimate(values);
 }
 
-ClosedLoopCurve describe(const std::string& label, const std::vector<Run>& runs, const std::vector<Run>& references) {
+ClosedLoopCurve describe(const std::string& label, const std::vector<Run>& runs, const std::vector<Run>& references,
+                         double declared) {
   ClosedLoopCurve curve;
   curve.label = label;
   for (size_t i = 0; i < runs[0].loss.size(); ++i) {
@@ -127,9 +129,14 @@ ClosedLoopCurve describe(const std::string& label, const std::vector<Run>& runs,
     }));
   }
   curve.final_loss = over_seeds(runs, references, [](const Run& r, const Run&) { return final_loss(r); });
-  curve.loss_difference = over_seeds(runs, references, [](const Run& r, const Run& truth) {
-    return (final_loss(r) - final_loss(truth)) / final_loss(truth);
-  });
+  std::vector<double> differences, losses, of_double;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    losses.push_back(final_loss(runs[s]));
+    of_double.push_back(final_loss(references[s]));
+    differences.push_back((losses[s] - of_double[s]) / of_double[s]);
+  }
+  curve.loss_difference = estimate(differences);
+  curve.verdict = judge_loss(losses, of_double, declared);
   for (const Run& run : runs) curve.diverged += !std::isfinite(run.loss.back());
   return curve;
 }
@@ -173,8 +180,10 @@ Estimate estimate(std::span<const double> values) {
 ClosedLoop run_closed_loop(const std::string& name, std::span<const Variant> variants, const Subject& subject,
                            int64_t steps, uint64_t first_seed, int seeds, const std::function<void()>& done) {
   if (variants.empty()) throw InputError("closed loop: no storage given, expected at least one");
-  if (steps < 1 || seeds < 1)
-    throw InputError(fmt::format("closed loop: {} steps and {} seeds, expected at least 1", steps, seeds));
+  if (steps < 1 || seeds < 2)
+    throw InputError(fmt::format(
+        "closed loop: {} steps and {} seeds, expected at least 1 and 2 (a verdict needs to see how seeds differ)",
+        steps, seeds));
   make_training(name, first_seed);  // a wrong name shows before anything runs
   ClosedLoop out;
   out.training = name;
@@ -187,17 +196,18 @@ ClosedLoop run_closed_loop(const std::string& name, std::span<const Variant> var
   tbb::parallel_for(size_t(0), kinds * size_t(seeds), [&](size_t job) {
     const size_t kind = job % kinds, s = job / kinds;
     const auto training = make_training(name, first_seed + s);
-    runs[kind][s] = kind < references.size()
-                        ? run_reference(*training, *references[kind], out.steps)
-                        : run_subject(*training, variants[kind - references.size()].problem, subject, out.steps);
+    runs[kind][s] = kind < references.size() ? run_reference(*training, *references[kind], out.steps)
+                                             : run_subject(*training, variants[kind - references.size()].problem,
+                                                           subject, first_seed + s, out.steps);
     if (done) {
       const std::lock_guard lock(mutex);
       done();
     }
   });
-  out.curves.push_back(describe("double", runs[0], runs[0]));
+  out.curves.push_back(describe("double", runs[0], runs[0], 0));
   for (size_t v = 0; v < variants.size(); ++v)
-    out.curves.push_back(describe(variants[v].label, runs[references.size() + v], runs[beside.of[v]]));
+    out.curves.push_back(describe(variants[v].label, runs[references.size() + v], runs[beside.of[v]],
+                                  declared_loss(variants[v].problem)));
   return out;
 }
 

@@ -13,6 +13,7 @@
 
 #include "harness/command.h"
 #include "harness/data.h"
+#include "harness/drift/stored_reference.h"
 #include "harness/drift/study.h"
 #include "harness/drift/training.h"
 #include "harness/error.h"
@@ -94,7 +95,9 @@ int run(const DriftOptions& o, const std::string& line) {
   if (trainings == std::vector<std::string>{"all"}) trainings = training_names();
   if (trainings == std::vector<std::string>{"none"}) trainings.clear();
   for (const std::string& name : trainings) make_training(name, 1);  // a wrong name shows before anything runs
-  const auto subject = make_subject(o.subject);
+  const auto subject = o.subject == "reference" ? make_stored_reference() : make_subject(o.subject);
+  if (o.subject == "reference" && o.trace != "none")
+    throw InputError("--subject reference: shows no state to follow, expected --trace none and --closed");
   if (o.trace != "none") Trace::shared(trace_path(o.trace));
   const size_t threads = o.threads > 0 ? size_t(o.threads) : std::max(1u, std::thread::hardware_concurrency());
   const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
@@ -148,9 +151,11 @@ const RegisterCommand kDrift(
        app.add_option("--closed-steps", o->closed_steps, "of each training")
            ->capture_default_str()
            ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-       app.add_option("--seeds", o->seeds, "trainings per storage")->capture_default_str()->check(CLI::Range(1, 1000));
+       app.add_option("--seeds", o->seeds, "trainings per storage")->capture_default_str()->check(CLI::Range(2, 1000));
        add_seed(app, o->study.seed, "the first of them");
-       app.add_option("--subject", o->subject, "host, emulator or cuda")->capture_default_str();
+       app.add_option("--subject", o->subject,
+                      "host, emulator or cuda; reference: double, stored by the reference's codecs")
+           ->capture_default_str();
        app.add_option("--threads", o->threads, "cores to use (0: all)")
            ->capture_default_str()
            ->check(CLI::NonNegativeNumber);

@@ -90,7 +90,7 @@ class MeteredSession final : public Session {
   }
   ~MeteredSession() override {
     std::vector<SlotStaleness> found;
-    for (const Meter& m : meters_) found.push_back({m.slot, m.predicted, m.meter.windows()});
+    for (const Meter& m : meters_) found.push_back({m.slot, m.predicted, m.meter.windows(), m.promise.result()});
     sink_(problem_, std::move(found));
   }
   MeteredSession(const MeteredSession&) = delete;
@@ -114,6 +114,7 @@ class MeteredSession final : public Session {
     Slot slot{};
     bool predicted = false;
     StalenessMeter meter;
+    PromiseMeter promise;
     Vector stored, steps;  // after the step before
     std::vector<int> codes;
   };
@@ -125,7 +126,7 @@ class MeteredSession final : public Session {
     decode_slot(slot, inner_->arithmetic(), exact->shape, decoded_, uint32_t(problem_.seed));
     auto at = std::find_if(meters_.begin(), meters_.end(), [&](const Meter& m) { return m.slot == slot.slot; });
     if (at == meters_.end())
-      at = meters_.insert(meters_.end(), Meter{slot.slot, slot.rounding == Rounding::nearest, {}, {}, {}, {}});
+      at = meters_.insert(meters_.end(), Meter{slot.slot, slot.rounding == Rounding::nearest, {}, {}, {}, {}, {}});
     double weight = record_.weight, old_weight = record_.old_weight;
     const auto fixed = [&](double beta) { weight = 1 - beta, old_weight = beta; };
     if (slot.slot == Slot::momentum) fixed(*problem_.options.beta1);
@@ -143,6 +144,8 @@ class MeteredSession final : public Session {
       for (size_t i = 0; i < codes.size(); ++i) kept[int64_t(i)] = codes[i] == at->codes[i];
     }
     at->meter.step(record_.step, weight, exact->data, decoded_.values.data, kept, predicted);
+    at->promise.step(old_weight, slot, inner_->arithmetic(), uint32_t(problem_.seed), *used, decoded_.values.data,
+                     exact->data);
     at->stored = decoded_.values.data;
     at->steps = code_steps(slot);
     at->codes = std::move(codes);

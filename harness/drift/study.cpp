@@ -125,6 +125,43 @@ std::string plus_minus(const Estimate& e, std::string_view format) {
                      fmt::format(fmt::runtime(format), e.half_width));
 }
 
+// Of all tensors, the one that storing moved furthest, and whether every one kept its promise.
+Table promises(std::span<const OpenLoopRun> runs, const std::vector<std::string>& labels, bool& green) {
+  Table table{"What storing did to averages and is promised to do at most, at the last step (worst tensor)",
+              {"storage", "slot", "tensor", "moved", "random walk", "at most", "nearest to its bound", "bias/bound",
+               "update", "verdict"},
+              {}};
+  for (const std::string& label : labels) {
+    struct Worst {
+      const OpenLoopRun* run = nullptr;
+      DriftPromise promise;
+      double nearest = 0, bias = 0;
+      bool kept = true;
+    };
+    std::map<Slot, Worst> worst;
+    for (const OpenLoopRun& run : runs) {
+      if (run.label != label) continue;
+      for (const SlotStaleness& slot : run.staleness) {
+        Worst& w = worst[slot.slot];
+        if (!w.run || !(slot.promise.stored <= w.promise.stored)) w.run = &run, w.promise = slot.promise;
+        if (!(slot.promise.worst <= w.nearest)) w.nearest = slot.promise.worst;
+        if (!(slot.promise.bias <= w.bias)) w.bias = slot.promise.bias;
+        w.kept = w.kept && slot.promise.kept();
+      }
+    }
+    for (const auto& [slot, w] : worst) {
+      green = green && w.kept;
+      const bool square = slot != Slot::momentum;
+      const double by = square ? w.promise.stored / 2 : w.promise.stored;  // sqrt(V) sees half
+      table.rows.push_back({label, slot_name(drift_of(slot)), w.run->tensor, percent(w.promise.stored),
+                            percent(w.promise.expected), percent(w.promise.allowed), w.nearest, w.bias,
+                            fmt::format("about {} off", percent(by)),
+                            w.kept ? std::string("as promised") : std::string("red: worse than promised")});
+    }
+  }
+  return table;
+}
+
 }  // namespace
 
 std::vector<OpenLoopRun> run_open_loop(const std::string& trace_name, std::span<const Variant> variants,
@@ -166,7 +203,12 @@ Section describe_open_loop(const std::string& trace, int64_t steps, std::span<co
       "done; only the second has a bound, and error/bound says how near to it the run came. Stale: values that moved "
       "by less than half of what the exact average did within ceil(1/w) steps. Frozen: codes that one step left as "
       "they "
-      "were. The predictions hold the scales of the blocks still: where scales follow the largest and the smallest "
+      "were. Moved: what storing alone did to an average, relative to it; at most: half a cell of the codes a step (a "
+      "whole one for stochastic rounding), of which the average keeps ceil(1/w) steps' worth; random walk: what "
+      "unbiased "
+      "roundings come to. A storage that goes further than at most, or whose sum over values has a bias that chance "
+      "does not explain, is red. The predictions hold the scales of the blocks still: where scales follow the largest "
+      "and the smallest "
       "value of a moving block, codes and decoded values move with them.";
   Table table{"Worst tensor of each storage and slot, at the last step",
               {"storage", "slot", "tensor", "drift", "quantization part", "rounding: error/bound", "stale",
@@ -209,6 +251,7 @@ Section describe_open_loop(const std::string& trace, int64_t steps, std::span<co
     chart.series.push_back(curve(labels[key.first], w.slot, &DriftPoint::drift));
   }
   section.tables.push_back(std::move(table));
+  section.tables.push_back(promises(runs, labels, section.green));
   for (auto& [quantity, chart] : charts) section.charts.push_back(std::move(chart));
 
   Chart frozen;
@@ -243,9 +286,13 @@ Section describe_closed_loop(const ClosedLoop& loop, int seeds) {
   section.text =
       "Each storage trains on its own gradients, beside the same training in double. Loss: of the whole objective, "
       "averaged over the last quarter of the curve. Intervals: 95 %, Student's t over seeds; differences are paired by "
-      "seed.";
+      "seed: same data, same start. Red: the mean difference is above what is declared for the storage (nothing, where "
+      "it is not called costly) by more than the scatter of the pairs and that of double's own losses over seeds "
+      "explain, in one-sided tests at 1 %, or a training diverged. A loss below double's is said, not red: that "
+      "training went another way.";
   Table table{"Loss and parameters at the end",
-              {"storage", "loss", "relative difference from double", "parameters apart", "seeds that diverged"},
+              {"storage", "loss", "relative difference from double", "pairs explain", "seeds explain", "declared",
+               "parameters apart", "seeds that diverged", "verdict"},
               {}};
   Chart losses, apart;
   losses.id = "loss";
@@ -262,9 +309,13 @@ Section describe_closed_loop(const ClosedLoop& loop, int seeds) {
   for (const ClosedLoopCurve& curve : loop.curves) {
     const bool reference = &curve == &loop.curves.front();
     const Estimate& difference = curve.loss_difference;
+    const auto of = [&](double share) { return reference ? std::string() : fmt::format("{:.3g} %", 100 * share); };
     table.rows.push_back({curve.label, plus_minus(curve.final_loss, "{:.5g}"),
                           reference ? "" : plus_minus({100 * difference.mean, 100 * difference.half_width}, "{:.3g} %"),
-                          reference ? kNone : curve.apart.back().mean, curve.diverged});
+                          of(curve.verdict.pairs), of(curve.verdict.seeds), of(curve.verdict.declared),
+                          reference ? kNone : curve.apart.back().mean, curve.diverged,
+                          reference ? "" : to_string(curve.verdict)});
+    section.green = section.green && !curve.verdict.red;
     Series loss{curve.label, x, {}, {}, {}, {}}, distance{curve.label, x, {}, {}, {}, {}};
     for (const Estimate& e : curve.loss) {
       loss.y.push_back(e.mean);

@@ -30,7 +30,7 @@ std::vector<OpenLoopRun> run_open_loop(const std::string& trace, std::span<const
 // Drift per variant and slot (the worst tensor, named), its parts, staleness measured and predicted; curves over steps.
 // Red where a case is.
 Section describe_open_loop(const std::string& trace, int64_t steps, std::span<const OpenLoopRun> runs);
-// Loss and parameters per variant; curves over steps.
+// Loss and parameters per variant; curves over steps. Red where the loss of a storage is (declared.h).
 Section describe_closed_loop(const ClosedLoop& loop, int seeds);
 
 }  // namespace plumbline::harness

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include "harness/error.h"
 
@@ -62,6 +64,38 @@ TEST(DataSource, RegimesAreWhatTheyAreCalled) {
     EXPECT_GT(sparse, 70);
     EXPECT_LT(sparse, 100);
   }
+
+  const reference::Tensor columns = gradient(shape + "zero_cols:-6", 1).values,
+                          again = gradient(shape + "zero_cols:-6", 2).values;
+  Eigen::Index dead = 0;
+  for (Eigen::Index j = 0; j < 80; ++j) {
+    const bool zero_col = (columns.matrix(0).col(j) == 0).all();
+    EXPECT_EQ(zero_col, (again.matrix(0).col(j) == 0).all()) << j;
+    dead += zero_col;
+  }
+  EXPECT_GT(dead, 4);
+  EXPECT_LT(dead, 40);
+  EXPECT_EQ(zero_rows(columns), 0);
+
+  // about 1/4 (1 + 1/2 + 1/4 + 1/8) of the rows are seen in a step, and some not in four steps
+  std::vector<int> seen(100);
+  for (int64_t step = 1; step <= 4; ++step) {
+    const reference::Tensor rare = gradient(shape + "rare_rows:-6", step).values;
+    EXPECT_NEAR(double(zero_rows(rare)), 53, 25) << step;
+    for (Eigen::Index i = 0; i < 100; ++i) seen[size_t(i)] += !(rare.matrix(0).row(i) == 0).all();
+  }
+  EXPECT_GT(std::count(seen.begin(), seen.end(), 0), 0);
+  EXPECT_GT(std::count(seen.begin(), seen.end(), 1), 0);
+  EXPECT_GT(std::count(seen.begin(), seen.end(), 4), 0);
+
+  for (int64_t step = 1; step <= 6; ++step)
+    EXPECT_EQ((gradient(shape + "paused:-6", step).values.data == 0).all(), step % 3 != 1) << step;
+  EXPECT_NEAR(reference::rms(gradient(shape + "vanishing:-6", 3).values), 0x1p-30, 0x1p-35);
+  EXPECT_TRUE((gradient("shape=100x80 steps=99 seed=4 data=vanishing:-6", 99).values.data == 0).all());
+  const reference::Tensor outliers = gradient(shape + "outlier:-6", 2).values;
+  const auto large = (outliers.data.abs() > 4 * 0x1p-6).count();
+  EXPECT_GT(large, 110);  // of 125, but for those that the bell makes small
+  EXPECT_LE(large, 125);
 
   const reference::Tensor spike = gradient(shape + "spike:-6", 2).values;
   EXPECT_EQ(spike.data.maxCoeff(), 16);

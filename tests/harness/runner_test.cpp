@@ -213,5 +213,22 @@ TEST_F(ShardEnvironment, BadVariablesAreRefusedByName) {
   }
 }
 
+TEST(RunPlanned, AVacuousCaseIsDrawnAgainSoManyTimesAtMost) {
+  const auto subject = make_subject("host");
+  const Problem idle = parse_problem("shape=8x8 clip=1000 focus=clip steps=2 seed=1"),
+                good = parse_problem("shape=8x8 clip=0.25 focus=clip steps=2 seed=1");
+  PlannedCase planned{idle, "generated"};
+  EXPECT_EQ(run_planned(planned, *subject, {}).verdict, Verdict::vacuous);
+  planned.redraw = [&](int attempt) { return attempt == 2 ? good : idle; };
+  const CaseResult again = run_planned(planned, *subject, {});
+  EXPECT_EQ(again.verdict, Verdict::pass) << again.reason;
+  EXPECT_EQ(again.redraws, 2);
+  EXPECT_EQ(again.line, to_string(good));
+  planned.redraw = [&](int) { return idle; };
+  const CaseResult never = run_planned(planned, *subject, {});
+  EXPECT_EQ(never.verdict, Verdict::vacuous);
+  EXPECT_EQ(never.redraws, kRedraws);
+}
+
 }  // namespace
 }  // namespace plumbline::harness

@@ -7,6 +7,7 @@
 
 #include "harness/case.h"
 #include "harness/error.h"
+#include "harness/runner.h"
 #include "harness/subject.h"
 #include "properties/census.h"
 #include "properties/designed.h"
@@ -164,12 +165,25 @@ TEST(DesignedProblems, AreOfTheirClassesValidAndWithinTheSizeAskedFor) {
 
 TEST(DesignedProblems, PassOnTheHostAndNoneIsVacuous) {
   const auto host = harness::make_subject("host");
+  int cases = 0, redraws = 0;
   for (const uint64_t seed : kSeeds)
-    for (const Problem& p : designed_problems(2, seed, 1 << 14)) {
-      const harness::CaseResult result = run_case(p, *host);
+    for (const harness::PlannedCase& c : designed_cases(2, seed, 1 << 14)) {
+      const harness::CaseResult result = run_planned(c, *host, {});
       EXPECT_EQ(result.verdict, Verdict::pass)
           << to_string(result.verdict) << ": " << result.reason << "\nplumbline case '" << result.line << "'";
+      ++cases;
+      redraws += result.redraws;
     }
+  EXPECT_LE(redraws, cases / 50) << "of " << cases;
+}
+
+TEST(DesignedProblems, AreDrawnAgainWithinTheirClasses) {
+  for (const harness::PlannedCase& c : designed_cases(2, 3, 4096)) {
+    const auto again = std::get<Problem>(c.redraw(1));
+    EXPECT_EQ(classify(again), classify(c.optimizer()));
+    EXPECT_NE(again, c.optimizer());
+    EXPECT_EQ(again, std::get<Problem>(c.redraw(1)));
+  }
 }
 
 // --- the census ---

@@ -31,7 +31,9 @@ TEST(OpenLoop, EveryStorageStaysWithinItsLedgerBeyondTheEndOfTheRecording) {
   }
   const Section section = describe_open_loop("digits_cnn", 210, runs);
   EXPECT_TRUE(section.green);
-  ASSERT_EQ(section.tables.size(), 1u);
+  ASSERT_EQ(section.tables.size(), 2u);
+  EXPECT_EQ(section.tables[1].rows.size(), 3u * 3u);  // of storages with codes, slots alone
+  for (const auto& row : section.tables[1].rows) EXPECT_EQ(row.size(), section.tables[1].columns.size());
   EXPECT_EQ(section.tables[0].rows.size(), 4u * 4u);  // storages x (row, col, second moment, parameter)
   for (const auto& row : section.tables[0].rows) {
     EXPECT_EQ(row.size(), section.tables[0].columns.size());
@@ -88,12 +90,16 @@ TEST(ClosedLoopSection, ShowsAnIntervalForEveryStorage) {
     curve.apart = {{0.0, 0.0}, {0.5, 0.1}};
     curve.final_loss = {1.0, 0.25};
     curve.loss_difference = {0.02, 0.01};
+    curve.verdict.red = false;
     loop.curves.push_back(curve);
   }
   const Section section = describe_closed_loop(loop, 3);
   ASSERT_EQ(section.tables[0].rows.size(), 2u);
   EXPECT_EQ(std::get<std::string>(section.tables[0].rows[1][1]), "1 ± 0.25");
   EXPECT_EQ(std::get<std::string>(section.tables[0].rows[1][2]), "2 % ± 1 %");
+  EXPECT_TRUE(section.green);
+  loop.curves[1].verdict.red = true;
+  EXPECT_FALSE(describe_closed_loop(loop, 3).green);
   ASSERT_EQ(section.charts.size(), 2u);
   EXPECT_EQ(section.charts[0].series.size(), 2u);
   EXPECT_EQ(section.charts[0].series[1].low[1], 0.75);
