@@ -10,6 +10,7 @@
 #include "harness/checksum.h"
 #include "harness/contracts/codes.h"
 #include "harness/contracts/rounded.h"
+#include "harness/contracts/stored_update.h"
 #include "harness/data.h"
 #include "harness/error.h"
 #include "harness/ledger.h"
@@ -89,6 +90,8 @@ class CaseRun {
       out.verdict = Verdict::vacuous;
       out.reason = *why;
     }
+    for (const StoredUpdate* stored : {&stored_averages_, &stored_momentum_})
+      if (stored->elements > 0) out.stored_updates.push_back(*stored);
     out.times = times_;
     out.drift = drift_;
     acted_.describe(clock_ > 0, vacuity_, out);
@@ -217,6 +220,7 @@ class CaseRun {
                  decoded_[i].values, {judge(slot.scale), judge(slot.code()), judge(slot.stored())}, use_[slot.slot],
                  seed(), problem_.path() == reference::Path::projected ? bounds_.least_low_rank : 0);
     }
+    judge_update(step);
     const auto n = size_t(expected_.size());
     const std::span<const double> expected(expected_.data.data(), n), bound(bounds_.parameter.data.data(), n);
     if (problem_.parameter_rounding == Rounding::stochastic && problem_.parameter != DType::float32) {
@@ -226,6 +230,47 @@ class CaseRun {
     } else {
       judge(Quantity::parameter).stored(step, problem_.parameter, observed_.parameter, expected, bound);
     }
+  }
+
+  // What storing did to the update, where the subject shows its state before coding.
+  void judge_update(int64_t step) {
+    QuantityJudge& into = judge(Quantity::update_stored);
+    for (size_t i = 0; i < observed_.state.size(); ++i) {
+      const SlotState& slot = observed_.state[i];
+      const SlotInfo& about = info(slot.slot);
+      const auto& used = observed_.*about.observed;
+      if (!used || int64_t(used->size()) != slot.count || slot.storage == Storage::fp32) continue;
+      StoredUpdate& sum = about.momentum ? stored_momentum_ : stored_averages_;
+      if (sum.state.empty())
+        sum.state = fmt::format("{} in {} {}", about.momentum ? "momentum" : "averages", to_string(slot.storage),
+                                to_string(slot.rounding));
+      if (!about.momentum)
+        judge_stored_average(step, slot, arithmetic_, seed(), *used, decoded_[i].values, into, sum);
+      else if (unit_of_momentum())
+        judge_stored_momentum(step, slot, arithmetic_, seed(), *used, decoded_[i].values, unit_, lifted_, into, sum);
+    }
+  }
+
+  // b/sqrt(V in use) of what a momentum is multiplied by, and how much of b/sqrt(V) that is; false where confidence or
+  // a projection comes in between.
+  bool unit_of_momentum() {
+    if (problem_.confident() || problem_.path() == reference::Path::projected) return false;
+    if (problem_.of_update()) {
+      unit_.setConstant(expected_.size(), 1);
+      lifted_.setConstant(expected_.size(), 1);
+      return true;
+    }
+    // the same step on a momentum of ones
+    if (!probe_)
+      probe_.emplace(reference::make_plumbline(problem_.options, problem_.shape, [](Tensor& m) { m.data.setOnes(); }));
+    probe_->set_step_count(clock_);
+    set_state(*probe_, before_);
+    Tensor parameter = parameter_.values;
+    probe_record_.skipped = false;
+    probe_->step(parameter, gradient_.values, &probe_record_);
+    unit_ = record_.bias * probe_record_.update.data.abs();
+    lifted_.setConstant(expected_.size(), 1);
+    return true;
   }
 
   // A skipped step leaves every byte.
@@ -340,6 +385,10 @@ class CaseRun {
   PerSlot<CodeUse> use_;
   std::vector<SlotView> views_;
   std::vector<DriftPoint> drift_;
+  std::optional<reference::Optimizer> probe_;
+  reference::StepRecord probe_record_;
+  reference::Vector unit_, lifted_;
+  StoredUpdate stored_averages_, stored_momentum_;
   CaseTimes times_;
   Stopwatch watch_;
 };

@@ -78,6 +78,7 @@ const char* to_string(Quantity quantity) {
                                                                  "low_rank_col_scale",
                                                                  "low_rank_col_code",
                                                                  "low_rank_col_stored",
+                                                                 "update_stored",
                                                                  "previous_norm",
                                                                  "parameter",
                                                                  "twin_bits",

@@ -75,6 +75,7 @@ enum class Quantity : uint8_t {
   low_rank_col_scale,
   low_rank_col_code,
   low_rank_col_stored,
+  update_stored,  // u from stored state against u from the values before coding
   previous_norm,  // what the limiter recorded: nu/l
   parameter,
   twin_bits,  // words of parameters, state and intermediates that differ from the host twin's (exact: 0)
@@ -164,6 +165,22 @@ struct QuantityResult {
   uint64_t unbounded = 0;  // whose bound is infinite: judged for NaN alone, in no other member
 };
 
+// What storing one kind of state did to the update, over the elements and steps of a case.
+struct StoredUpdate {
+  std::string state;  // "momentum in uf8 stochastic"
+  uint64_t elements = 0;
+  uint64_t lifted = 0;           // elements whose second moment was below what the codes resolve
+  double error = 0, update = 0;  // sums of squares: of the change, of the exact update (averages: of its factor, 1)
+  double largest = 0;            // change of one element
+  void add(double change, double exact, bool was_lifted) {
+    ++elements;
+    lifted += was_lifted;
+    error += change * change;
+    update += exact * exact;
+    if (!(change <= largest && -change <= largest)) largest = change < 0 ? -change : change;
+  }
+};
+
 // Per step of a recorded training: how far the subject has drifted from the free-running double-precision reference.
 struct DriftPoint {
   int64_t step = 0;
@@ -208,6 +225,7 @@ struct CaseResult {
     bool acted = false;
   };
   std::vector<OptionUse> options;
+  std::vector<StoredUpdate> stored_updates;  // of the state that it stored
   CaseTimes times;
   int redraws = 0;                      // vacuous draws of the plan that this case stands for
   uint64_t bits = 0;                    // checksum of the parameter and state bytes after every step; 0: none were seen

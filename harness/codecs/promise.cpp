@@ -7,7 +7,7 @@
 namespace plumbline::harness::codecs {
 namespace {
 
-constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEps1 = 1e-30;
+constexpr double kAdverseBeta1 = 0.9, kAdverseBeta2 = 0.999, kNothing = 1e-30;  // the last: eps1
 constexpr double kReached = 0x1p-24;  // of a step: half an ulp of what one step moves
 constexpr double kSlack = 1e-9;       // what double loses in both updates
 
@@ -98,17 +98,17 @@ PromiseRow measure_adverse(const Storage& storage, bool factored, uint64_t seed)
   double error = 0, norm = 0;
   for (int t = 1; t <= A::kSteps; ++t) {
     gradients.gradient(t, g);
-    const double bias = std::sqrt(1 - std::pow(kBeta2, t)) / (1 - std::pow(kBeta1, t));
-    const Means squares([&](size_t k) { return g[k] * g[k] + kEps1; });
+    const double bias = std::sqrt(1 - std::pow(kAdverseBeta2, t)) / (1 - std::pow(kAdverseBeta1, t));
+    const Means squares([&](size_t k) { return g[k] * g[k] + kNothing; });
     for (size_t k = 0; k < kCount; ++k) {
-      exact[k] = kBeta1 * exact[k] + (1 - kBeta1) * g[k];
-      stored[k] = kBeta1 * stored[k] + (1 - kBeta1) * g[k];
-      full[k] = kBeta2 * full[k] + (1 - kBeta2) * (g[k] * g[k] + kEps1);
+      exact[k] = kAdverseBeta1 * exact[k] + (1 - kAdverseBeta1) * g[k];
+      stored[k] = kAdverseBeta1 * stored[k] + (1 - kAdverseBeta1) * g[k];
+      full[k] = kAdverseBeta2 * full[k] + (1 - kAdverseBeta2) * (g[k] * g[k] + kNothing);
     }
     for (size_t i = 0; i < average.row.size(); ++i)
-      average.row[i] = kBeta2 * average.row[i] + (1 - kBeta2) * squares.row[i];
+      average.row[i] = kAdverseBeta2 * average.row[i] + (1 - kAdverseBeta2) * squares.row[i];
     for (size_t j = 0; j < average.col.size(); ++j)
-      average.col[j] = kBeta2 * average.col[j] + (1 - kBeta2) * squares.col[j];
+      average.col[j] = kAdverseBeta2 * average.col[j] + (1 - kAdverseBeta2) * squares.col[j];
     for (int i = 0; i < A::kRows; ++i) {  // a row is a block, or a part of one
       const std::span<double> row(stored.data() + size_t(i) * A::kCols, size_t(A::kCols));
       codec->begin(row, {{uint32_t(seed), uint32_t(i), uint32_t(t)}, 0, 0});
@@ -155,7 +155,7 @@ PromiseRow measure_given(const Storage& storage, const Sample& sample, uint64_t 
   for (size_t part = 0; part < sample.values.size(); ++part) {
     std::vector<double> m, v;
     for (size_t i = 0; i < sample.values[part].size(); ++i) {
-      if (i % 63 == 0) m.push_back(0), v.push_back(kEps1);
+      if (i % 63 == 0) m.push_back(0), v.push_back(kNothing);
       m.push_back(sample.values[part][i]);
       v.push_back(sample.second_moments[part][i]);
     }
@@ -169,7 +169,7 @@ PromiseRow measure_given(const Storage& storage, const Sample& sample, uint64_t 
         error += (got - u) * (got - u);
         norm += u * u;
         out.reach = std::max(out.reach, reach_of(got, u, 1, exact, lifted));
-        if (exact == kEps1 && block[i] == 0) out.dead = std::max(out.dead, std::abs(got));
+        if (exact == kNothing && block[i] == 0) out.dead = std::max(out.dead, std::abs(got));
       }
     }
   }

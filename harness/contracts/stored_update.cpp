@@ -1,0 +1,102 @@
+#include "harness/contracts/stored_update.h"
+
+#include <cmath>
+
+#include "harness/contracts/grids.h"
+#include "harness/contracts/rounded.h"
+
+namespace plumbline::harness {
+namespace {
+
+using reference::Tensor;
+using reference::Vector;
+
+double decode_error_of(const LogGrid& grid, int code) { return grid.decode_error(code); }
+double decode_error_of(const LinearGrid& grid, int) { return grid.decode_error(); }
+
+// In cells: how far a store may go, and the subject's own evaluation, and what lies outside of all codes.
+double cells_of(Rounding rounding, const Position& at, double first, double last) {
+  return (rounding == Rounding::stochastic ? 1 : 0.5) + at.band + std::fabs(at.code - std::clamp(at.code, first, last));
+}
+
+// How far value v may be read back from where it was.
+template <class Grid>
+double reach_of(const Grid& grid, Rounding rounding, double v) {
+  if (grid.is_zero(v)) return 0;
+  const Position at = grid.position(v, 0);
+  const double reach = grid.distance(v, cells_of(rounding, at, grid.first, grid.last));
+  const int beyond = int(std::clamp(std::ceil(at.code), grid.first, grid.last));
+  return reach + (std::fabs(v) + reach) * decode_error_of(grid, beyond);
+}
+
+// |sqrt(v/v') - 1| at most, of an average.
+double factor_of(const LogGrid& grid, Rounding rounding, double v) {
+  return std::sqrt(1 + reach_of(grid, rounding, v) / v) - 1;
+}
+// An even grid: between the codes next to v, or the nearer one; its smallest is not zero.
+double factor_of(const LinearGrid& grid, Rounding rounding, double v) {
+  const Position at = grid.position(v, 0);
+  const double half = rounding == Rounding::stochastic ? 0 : 0.5, error = grid.decode_error();
+  const int low = int(std::clamp(std::floor(at.code - at.band + half), grid.first, grid.last));
+  const int high = int(std::clamp(std::ceil(at.code + at.band - half), grid.first, grid.last));
+  const double least = grid.decode(low) * (1 - error), most = grid.decode(high) * (1 + error);
+  return std::max(std::sqrt(v / least) - 1, 1 - std::sqrt(v / most)) + 0x1p-40;
+}
+
+// f(grid, values of a block)
+template <class F>
+void for_each_grid(const SlotState& slot, const Arithmetic& arithmetic, uint32_t seed, F f) {
+  const reference::RoundingStream stream = stream_of(slot, seed);
+  for_each_block(slot, [&](const Block& b) {
+    const double offset = dither_offset(slot, stream, b);
+    if (!is_log(slot.storage)) return f(LinearGrid(slot, slot.scales[size_t(b.index)], arithmetic, offset), b);
+    const reference::LogScale s{slot.scales[size_t(2 * b.index)], slot.scales[size_t(2 * b.index + 1)]};
+    f(LogGrid(slot, s, arithmetic, offset), b);
+  });
+}
+
+bool finite_block(const SlotState& slot, const std::span<const float> used) {
+  for (const float s : slot.scales)
+    if (!std::isfinite(s)) return false;
+  for (const float x : used)
+    if (!std::isfinite(x)) return false;
+  return true;
+}
+
+}  // namespace
+
+void judge_stored_average(int64_t step, const SlotState& slot, const Arithmetic& arithmetic, uint32_t seed,
+                          std::span<const float> used, const Tensor& stored, QuantityJudge& judge, StoredUpdate& sum) {
+  if (!has_codes(slot.storage) || !finite_block(slot, used)) return;  // what a NaN does is judged as a code
+  for_each_grid(slot, arithmetic, seed, [&](const auto& grid, const Block& b) {
+    for (int64_t i = b.begin; i < b.end; ++i) {
+      const double v = double(used[size_t(i)]);
+      if (v == 0) continue;  // eps1 keeps averages above it, but for a subject that lacks it: that is another stage
+      const double got = std::sqrt(v / stored.data[i]), bound = factor_of(grid, slot.rounding, v);
+      judge.record(step, i, got, 1, bound, bound <= 1 ? error_ratio(got, 1, bound) : std::nan(""));
+      sum.add(got - 1, 1, false);
+    }
+  });
+}
+
+void judge_stored_momentum(int64_t step, const SlotState& slot, const Arithmetic& arithmetic, uint32_t seed,
+                           std::span<const float> used, const Tensor& stored, const Vector& unit, const Vector& lifted,
+                           QuantityJudge& judge, StoredUpdate& sum) {
+  if (slot.storage == Storage::fp32 || !finite_block(slot, used)) return;
+  const auto element = [&](int64_t i, double reach) {
+    const double m = double(used[size_t(i)]), u = m * unit[i], got = stored.data[i] * unit[i];
+    judge.element(step, i, got, u, reach * unit[i] * (1 + 0x1p-40) + 0x1p-40 * std::fabs(u));
+    sum.add(got - u / lifted[i], u / lifted[i], lifted[i] < 1 - 0x1p-30);
+  };
+  if (slot.storage == Storage::bf16) {
+    const double spacings = slot.rounding == Rounding::stochastic ? 2 : 1;
+    for (size_t i = 0; i < used.size(); ++i)
+      element(int64_t(i), spacings * std::max(std::fabs(double(used[i])) * 0x1p-8, 0x1p-134));
+    return;
+  }
+  for_each_grid(slot, arithmetic, seed, [&](const auto& grid, const Block& b) {
+    for (int64_t i = b.begin; i < b.end; ++i) element(i, reach_of(grid, slot.rounding, double(used[size_t(i)])));
+  });
+}
+
+}  // namespace plumbline::harness
