@@ -246,30 +246,41 @@ class CaseRun {
                                 to_string(slot.rounding));
       if (!about.momentum)
         judge_stored_average(step, slot, arithmetic_, seed(), *used, decoded_[i].values, into, sum);
-      else if (unit_of_momentum())
-        judge_stored_momentum(step, slot, arithmetic_, seed(), *used, decoded_[i].values, unit_, lifted_, into, sum);
+      else if (take_units(decoded_[i].resolution.data))
+        judge_stored_momentum(step, slot, arithmetic_, seed(), *used, decoded_[i].values, decoded_[i].resolution.data,
+                              units_, into, sum);
     }
   }
 
-  // b/sqrt(V in use) of what a momentum is multiplied by, and how much of b/sqrt(V) that is; false where confidence or
-  // a projection comes in between.
-  bool unit_of_momentum() {
+  // Of the step's momentum; false where confidence or a projection comes in between.
+  bool take_units(const reference::Vector& step_of_codes) {
     if (problem_.confident() || problem_.path() == reference::Path::projected) return false;
-    if (problem_.of_update()) {
-      unit_.setConstant(expected_.size(), 1);
-      lifted_.setConstant(expected_.size(), 1);
+    auto& [unit, lifted, worth] = units_;
+    const Eigen::Index n = expected_.size();
+    unit.setConstant(n, 1);
+    lifted.setConstant(n, 1);
+    worth.resize(0);
+    if (problem_.of_update()) return true;
+    const auto raised = [&](reference::Slot slot) -> const Tensor& {
+      return bounds_.raised[slot].size() > 0 ? bounds_.raised[slot] : record_.*info(slot).recorded;
+    };
+    const double b = problem_.options.relative_step ? 1 : record_.bias;
+    if (!problem_.factored()) {
+      const Tensor& v = raised(reference::Slot::second_moment);
+      unit = b / v.data.sqrt();
+      lifted = (record_.second_moment.data / v.data).sqrt();
+      promise_full(step_of_codes, units_);
       return true;
     }
-    // the same step on a momentum of ones
-    if (!probe_)
-      probe_.emplace(reference::make_plumbline(problem_.options, problem_.shape, [](Tensor& m) { m.data.setOnes(); }));
-    probe_->set_step_count(clock_);
-    set_state(*probe_, before_);
-    Tensor parameter = parameter_.values;
-    probe_record_.skipped = false;
-    probe_->step(parameter, gradient_.values, &probe_record_);
-    unit_ = record_.bias * probe_record_.update.data.abs();
-    lifted_.setConstant(expected_.size(), 1);
+    const Tensor &row = raised(reference::Slot::row), &col = raised(reference::Slot::col);
+    const Eigen::Index rows = row.shape[1], cols = col.shape[1];
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const Eigen::Index slice = i / (rows * cols), r = i / cols, c = slice * cols + i % cols;
+      unit[i] = b / std::sqrt(row.data[r] * col.data[c] / record_.row_mean[slice]);
+      lifted[i] = std::sqrt(record_.row.data[r] / row.data[r] * (record_.col.data[c] / col.data[c]));
+    }
+    if (step_of_codes.size() == n)
+      promise_factored(step_of_codes, b, record_.row, record_.col, record_.row_mean, units_);
     return true;
   }
 
@@ -385,9 +396,7 @@ class CaseRun {
   PerSlot<CodeUse> use_;
   std::vector<SlotView> views_;
   std::vector<DriftPoint> drift_;
-  std::optional<reference::Optimizer> probe_;
-  reference::StepRecord probe_record_;
-  reference::Vector unit_, lifted_;
+  MomentumUnits units_;
   StoredUpdate stored_averages_, stored_momentum_;
   CaseTimes times_;
   Stopwatch watch_;

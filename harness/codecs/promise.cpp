@@ -11,11 +11,6 @@ constexpr double kAdverseBeta1 = 0.9, kAdverseBeta2 = 0.999, kNothing = 1e-30;  
 constexpr double kReached = 0x1p-24;  // of a step: half an ulp of what one step moves
 constexpr double kSlack = 1e-9;       // what double loses in both updates
 
-// One step of the codes around zero.
-double resolution(const BlockCodec& codec, reference::Rounding rounding) {
-  return rounding == reference::Rounding::stochastic ? codec.reach(1e-300).high : 2 * codec.reach(0).high;
-}
-
 // Gradients of the adverse matrix, and where its regions are.
 class Adverse {
  public:
@@ -112,7 +107,7 @@ PromiseRow measure_adverse(const Storage& storage, bool factored, uint64_t seed)
     for (int i = 0; i < A::kRows; ++i) {  // a row is a block, or a part of one
       const std::span<double> row(stored.data() + size_t(i) * A::kCols, size_t(A::kCols));
       codec->begin(row, {{uint32_t(seed), uint32_t(i), uint32_t(t)}, 0, 0});
-      const double step = resolution(*codec, storage.rounding);
+      const double step = step_at_zero(*codec, storage.rounding);
       for (int j = 0; j < A::kCols; ++j) {
         before[size_t(i * A::kCols + j)] = row[size_t(j)];
         row[size_t(j)] = codec->stored(row[size_t(j)], j);
@@ -162,7 +157,7 @@ PromiseRow measure_given(const Storage& storage, const Sample& sample, uint64_t 
     for (size_t begin = 0; begin < m.size(); begin += size_t(storage.block)) {
       const auto block = std::span<const double>(m).subspan(begin, std::min(size_t(storage.block), m.size() - begin));
       codec->begin(block, {{uint32_t(seed), uint32_t(part), 0}, int64_t(begin) / storage.block, int64_t(begin)});
-      const double q = resolution(*codec, storage.rounding);
+      const double q = step_at_zero(*codec, storage.rounding);
       for (size_t i = 0; i < block.size(); ++i) {
         const double exact = v[begin + i], lifted = std::max(exact, q * q), u = block[i] / std::sqrt(exact);
         const double got = codec->stored(block[i], int64_t(i)) / std::sqrt(lifted);

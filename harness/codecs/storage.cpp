@@ -151,6 +151,10 @@ std::vector<Storage> all_storages() {
 
 }  // namespace
 
+double step_at_zero(const BlockCodec& codec, Rounding rounding) {
+  return rounding == Rounding::stochastic ? codec.reach(1e-300).high : 2 * codec.reach(0).high;
+}
+
 const char* to_string(StateKind kind) { return kind == StateKind::momentum ? "momentum" : "second moment"; }
 
 const std::vector<Storage>& storages() {

@@ -36,6 +36,9 @@ class BlockCodec {
   virtual reference::Interval cell(double value) const = 0;
 };
 
+// One step of the codes around zero, of a block that has begun.
+double step_at_zero(const BlockCodec& codec, reference::Rounding rounding);
+
 struct Storage {
   std::string name;   // "al8", "al8 stochastic"
   std::string codec;  // without the rounding

@@ -79,14 +79,40 @@ void judge_stored_average(int64_t step, const SlotState& slot, const Arithmetic&
   });
 }
 
+void promise_full(const Vector& step, MomentumUnits& units) { units.worth.setConstant(step.size(), 1); }
+
+void promise_factored(const Vector& step, double bias, const Tensor& row, const Tensor& col, const Vector& row_mean,
+                      MomentumUnits& units) {
+  const Eigen::Index slices = row.shape[0], m = row.shape[1], n = col.shape[1];
+  units.worth.resize(step.size());
+  for (Eigen::Index s = 0; s < slices; ++s) {
+    const Vector q = bias * step.segment(s * m * n, m * n);
+    Vector row_square = Vector::Zero(m), col_square = Vector::Zero(n);
+    for (Eigen::Index i = 0; i < m; ++i) {
+      const auto line = q.segment(i * n, n).square();
+      row_square[i] = line.mean();
+      col_square += line / double(m);
+    }
+    for (Eigen::Index i = 0; i < m; ++i)
+      for (Eigen::Index j = 0; j < n; ++j) {
+        const double r = row.data[s * m + i], c = col.data[s * n + j];
+        units.worth[(s * m + i) * n + j] =
+            q[i * n + j] * std::sqrt(row_mean[s] / std::max(r * col_square[j], c * row_square[i]));
+      }
+  }
+}
+
 void judge_stored_momentum(int64_t step, const SlotState& slot, const Arithmetic& arithmetic, uint32_t seed,
-                           std::span<const float> used, const Tensor& stored, const Vector& unit, const Vector& lifted,
-                           QuantityJudge& judge, StoredUpdate& sum) {
+                           std::span<const float> used, const Tensor& stored, const Vector& resolution,
+                           const MomentumUnits& units, QuantityJudge& judge, StoredUpdate& sum) {
   if (slot.storage == Storage::fp32 || !finite_block(slot, used)) return;
+  const bool promised = units.worth.size() > 0 && resolution.size() > 0;
   const auto element = [&](int64_t i, double reach) {
-    const double m = double(used[size_t(i)]), u = m * unit[i], got = stored.data[i] * unit[i];
-    judge.element(step, i, got, u, reach * unit[i] * (1 + 0x1p-40) + 0x1p-40 * std::fabs(u));
-    sum.add(got - u / lifted[i], u / lifted[i], lifted[i] < 1 - 0x1p-30);
+    const double m = double(used[size_t(i)]), unit = units.unit[i], phi = units.lifted[i];
+    const double u = m * unit, got = stored.data[i] * unit, bound = reach * unit + 0x1p-40 * std::fabs(u);
+    const bool kept = !promised || resolution[i] * unit <= units.worth[i] * (1 + 0x1p-30);
+    judge.record(step, i, got, u, bound, kept ? error_ratio(got, u, bound) : std::nan(""));
+    sum.add(got - u / phi, u / phi, phi < 1 - 0x1p-30);
   };
   if (slot.storage == Storage::bf16) {
     const double spacings = slot.rounding == Rounding::stochastic ? 2 : 1;

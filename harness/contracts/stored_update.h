@@ -19,10 +19,24 @@ void judge_stored_average(int64_t step, const SlotState& slot, const Arithmetic&
                           std::span<const float> used, const reference::Tensor& stored, QuantityJudge& judge,
                           StoredUpdate& sum);
 
-// Momentum under its second moment: `unit` is b/sqrt(V in use) of every element, `lifted` the share of it that what
-// keeps V above the codes' resolution has left (1: V is as it was).
+// A momentum over its second moment, element by element.
+struct MomentumUnits {
+  reference::Vector unit;    // b/sqrt(V in use)
+  reference::Vector lifted;  // phi: what raising V to the codes' resolution left of b/sqrt(V); 1: nothing was raised
+  reference::Vector worth;   // the most that a step of the codes is promised to be worth; empty: nothing is promised
+};
+// V is not factored: a step is worth 1.
+void promise_full(const reference::Vector& step, MomentumUnits& units);
+// V = R C/mean(R): gamma = b q sqrt(mean(R)/(R_i mean_i (b q)^2)), or by the row's mean where that is less. `row`,
+// `col` as they were before anything raised them, `step` the codes' q.
+void promise_factored(const reference::Vector& step, double bias, const reference::Tensor& row,
+                      const reference::Tensor& col, const reference::Vector& row_mean, MomentumUnits& units);
+
+// Red too where a step of the codes, q unit, is worth more than is promised: whatever the subject and the reference
+// agree on.
 void judge_stored_momentum(int64_t step, const SlotState& slot, const Arithmetic& arithmetic, uint32_t seed,
-                           std::span<const float> used, const reference::Tensor& stored, const reference::Vector& unit,
-                           const reference::Vector& lifted, QuantityJudge& judge, StoredUpdate& sum);
+                           std::span<const float> used, const reference::Tensor& stored,
+                           const reference::Vector& resolution, const MomentumUnits& units, QuantityJudge& judge,
+                           StoredUpdate& sum);
 
 }  // namespace plumbline::harness

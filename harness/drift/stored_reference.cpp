@@ -31,17 +31,26 @@ class Store {
         seed_(uint32_t(problem.seed)),
         slot_(uint32_t(slot.slot)) {}
 
-  void operator()(Tensor& x) {
+  // `resolution`: one step of the codes of every value, where it is asked for and there are even codes; else emptied.
+  void operator()(Tensor& x, Tensor* resolution = nullptr) {
+    if (resolution) *resolution = {};
     if (!codec_ || x.size() == 0) return;
+    if (resolution && has_codes(keeping_.storage)) *resolution = x;
     const bool rows = kind_ == codecs::StateKind::momentum || x.shape.size() == 2;  // (slices, m) of an average
     const int64_t length = rows ? x.shape.back() : x.size();
     const int64_t block = keeping_.block > 0 ? keeping_.block : codec_->block;
-    for (int64_t begin = 0; begin < x.size(); begin += length) {
-      const std::span<double> part(x.data.data() + begin, size_t(length));
+    const auto codec = codec_->make();
+    for (int64_t first = 0; first < x.size(); first += length) {
       // rows have random numbers of their own
-      const reference::RoundingStream stream{seed_, uint32_t(16 * (begin / length)) + slot_, writes_};
-      const auto stored = codecs::store_in_blocks(*codec_, part, block, stream);
-      std::copy(stored.decoded.begin(), stored.decoded.end(), part.begin());
+      const reference::RoundingStream stream{seed_, uint32_t(16 * (first / length)) + slot_, writes_};
+      for (int64_t column = 0; column < length; column += block) {
+        const std::span<double> part(x.data.data() + first + column, size_t(std::min(block, length - column)));
+        codec->begin(part, {stream, column / block, column});
+        if (resolution && resolution->size() > 0)
+          resolution->data.segment(first + column, int64_t(part.size())) =
+              codecs::step_at_zero(*codec, codec_->rounding);
+        for (size_t i = 0; i < part.size(); ++i) part[i] = codec->stored(part[i], int64_t(i));
+      }
     }
     ++writes_;
   }
@@ -55,10 +64,14 @@ class Store {
 
 class StoredSession final : public Session {
  public:
-  StoredSession(const Problem& problem, std::span<const std::byte> parameter)
+  StoredSession(const Problem& problem, std::span<const std::byte> parameter, bool raised)
       : problem_(problem),
         momentum_(problem, info(Slot::momentum)),
-        optimizer_(reference::make_plumbline(problem.options, problem.shape, [this](Tensor& m) { momentum_(m); })),
+        optimizer_(reference::make_plumbline(problem.options, problem.shape,
+                                             [this, raised](Tensor& m, Tensor& resolution) {
+                                               momentum_(m, &resolution);
+                                               if (!raised) resolution = {};
+                                             })),
         parameter_(problem.shape),
         gradient_(problem.shape) {
     load(problem.parameter, parameter.data(), {parameter_.data.data(), size_t(parameter_.size())});
@@ -89,18 +102,22 @@ class StoredSession final : public Session {
 
 class StoredReference final : public Subject {
  public:
+  explicit StoredReference(bool raised) : raised_(raised) {}
   std::string name() const override { return "reference"; }
   std::string cannot_run(const Problem& problem) const override {
     if (problem.path() == reference::Path::projected) return "the stored reference has no projection";
     return {};
   }
   std::unique_ptr<Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {
-    return std::make_unique<StoredSession>(problem, parameter);
+    return std::make_unique<StoredSession>(problem, parameter, raised_);
   }
+
+ private:
+  bool raised_;
 };
 
 }  // namespace
 
-std::unique_ptr<Subject> make_stored_reference() { return std::make_unique<StoredReference>(); }
+std::unique_ptr<Subject> make_stored_reference(bool raised) { return std::make_unique<StoredReference>(raised); }
 
 }  // namespace plumbline::harness

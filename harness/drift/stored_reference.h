@@ -8,7 +8,8 @@
 namespace plumbline::harness {
 
 // Shows the parameter and the number of steps, nothing else: there is nothing to judge step by step. Momentum is stored
-// in blocks of a row, averages in blocks of a matrix.
-std::unique_ptr<Subject> make_stored_reference();
+// in blocks of a row, averages in blocks of a matrix. `raised`: the second moment in use is never below what the codes
+// of momentum resolve, as the rule is; false: as it was before, to see what that is for.
+std::unique_ptr<Subject> make_stored_reference(bool raised = true);
 
 }  // namespace plumbline::harness
