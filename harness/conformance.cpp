@@ -7,6 +7,7 @@
 
 #include "harness/error.h"
 #include "harness/peer.h"
+#include "harness/recorded_steps.h"
 
 namespace plumbline::harness {
 namespace {
@@ -45,30 +46,28 @@ void note(ConformanceError& worst, const Vector& ours, const Vector& recorded, c
 
 class Replay {
  public:
-  Replay(const Trace& trace, const Trace::TensorInfo& tensor)
-      : trace_(trace),
-        tensor_(tensor),
-        optimizer_(make_reference(trace, tensor)),
-        slots_(recorded_slots(trace, tensor, optimizer_)) {}
+  explicit Replay(Steps& steps)
+      : steps_(steps), head_(steps.head()), optimizer_(make_reference(head_)), slots_(known_slots(head_, optimizer_)) {}
 
   // Free run in double from the initial parameter.
   void run(ConformanceRow& row) {
-    Tensor p = trace_.parameter(tensor_.name, 0);
-    for (int64_t t = 1; t <= trace_.steps(); ++t) {
-      use_recorded_projection(trace_, tensor_.name, t, optimizer_);
+    Tensor p = head_.start, last = head_.start;
+    for (int64_t t = 1; t <= head_.steps; ++t) {
+      const StepShown& shown = steps_.step(t);
       const Vector before = p.data;
-      optimizer_.step(p, trace_.gradient(tensor_.name, t));
-      const Tensor recorded = trace_.parameter(tensor_.name, t);
-      const std::string where = fmt::format("{}@{}", tensor_.name, t);
-      require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
+      take(t, shown, p);
+      const Tensor& recorded = shown.parameter;
+      const std::string where = fmt::format("{}@{}", head_.tensor, t);
+      require_same_nan(p.data, recorded.data, head_.where, "param/" + where);
       note(row.parameter, p.data, recorded.data, where);
 
-      const Vector increment = recorded.data - trace_.parameter(tensor_.name, t - 1).data;
+      const Vector increment = recorded.data - last.data;
       const double limit = 1e-13 * norm(finite(increment)) + 0x1p-51 * norm(finite(recorded.data));
       const double share = ratio(norm(difference(p.data - before, increment)), limit);
       if (exceeds(share, row.increment)) row.increment_where = where;
       raise(row.increment, share);
-      compare_state(t, row);
+      compare_state(t, shown, row);
+      last = recorded;
     }
   }
 
@@ -77,13 +76,14 @@ class Replay {
   // RMS in the clip as much again; the parameter is rounded once. Errors are shares of that bound.
   void run_float32(ConformanceRow& row) {
     constexpr double kUnit = 0x1p-24;
-    for (int64_t t = 1; t <= trace_.steps(); ++t) {
-      const Tensor before = trace_.parameter(tensor_.name, t - 1), recorded = trace_.parameter(tensor_.name, t);
+    Tensor before = head_.start;
+    for (int64_t t = 1; t <= head_.steps; ++t) {
+      const StepShown& shown = steps_.step(t);
+      const Tensor& recorded = shown.parameter;
       Tensor p = before;
-      use_recorded_projection(trace_, tensor_.name, t, optimizer_);
-      optimizer_.step(p, trace_.gradient(tensor_.name, t));
-      const std::string where = fmt::format("{}@{}", tensor_.name, t);
-      require_same_nan(p.data, recorded.data, trace_.file(), "param/" + where);
+      take(t, shown, p);
+      const std::string where = fmt::format("{}@{}", head_.tensor, t);
+      require_same_nan(p.data, recorded.data, head_.where, "param/" + where);
       const Vector bound =
           kUnit * (p.data.abs() + 3.0 * double(t) * (p.data - before.data).abs()) * (1 + 1e-5) + 0x1p-150;
       const Vector off = difference(p.data, recorded.data), shares = (off == 0).select(0.0, off.abs() / bound);
@@ -91,24 +91,38 @@ class Replay {
       if (exceeds(share, row.parameter.element) || row.parameter.where.empty()) row.parameter.where = where;
       raise(row.parameter.element, share);
       row.parameter.norm = row.parameter.element;
+      before = recorded;
     }
   }
 
  private:
-  void compare_state(int64_t t, ConformanceRow& row) {
-    for (const RecordedSlot& slot : slots_) {
-      const std::string array = state_array(tensor_.name, slot.name, t);
-      const Vector state = load_state(trace_, tensor_.name, slot, t, optimizer_);
+  void take(int64_t t, const StepShown& shown, Tensor& p) {
+    check_state(head_, slots_, optimizer_, t, shown.state);
+    if (!shown.options.empty()) {
+      options_ = changed_options(head_, options_, shown.options);
+      continue_as(make_reference(head_, options_), optimizer_);
+    }
+    if (!shown.stepped()) return;
+    use_shown_projection(head_, t, shown, optimizer_);
+    optimizer_.step(p, *shown.gradient);
+  }
+
+  void compare_state(int64_t t, const StepShown& shown, ConformanceRow& row) {
+    for (const KnownSlot& slot : slots_) {
+      if (!shown.state[slot.index].shown)
+        throw InputError(fmt::format("{}: array {} is missing", head_.where, state_array(head_.tensor, slot.name, t)));
+      const Vector& state = shown.state[slot.index].values;
       const Vector ours = slot.to_peer(optimizer_.state(slot.slot)->data);
-      require_same_nan(ours, state, trace_.file(), array);
-      note(row.state, ours, state, fmt::format("{}/{}@{}", tensor_.name, slot.name, t));
+      require_same_nan(ours, state, head_.where, state_array(head_.tensor, slot.name, t));
+      note(row.state, ours, state, fmt::format("{}/{}@{}", head_.tensor, slot.name, t));
     }
   }
 
-  const Trace& trace_;
-  const Trace::TensorInfo& tensor_;
+  Steps& steps_;
+  const StepsHead& head_;
+  std::string options_;  // in force
   Optimizer optimizer_;
-  std::vector<RecordedSlot> slots_;
+  std::vector<KnownSlot> slots_;
 };
 
 }  // namespace
@@ -126,12 +140,13 @@ ConformanceRow check_conformance(const Trace& trace) {
   row.tensors = int64_t(trace.tensors().size());
   row.steps = trace.steps();
   for (const Trace::TensorInfo& tensor : trace.tensors()) {
-    check_recording(trace, tensor.name);
-    const DType type = trace.dtype(fmt::format("param/{}@0", tensor.name));
+    RecordedSteps steps(trace, tensor.name);
+    check_steps(steps);
+    const DType type = steps.head().parameter;
     if (type != DType::float64 && type != DType::float32)
       throw InputError(
           fmt::format("{}: param/{}@0 is {}: expected f64 or f32", trace.file(), tensor.name, to_string(type)));
-    Replay replay(trace, tensor);
+    Replay replay(steps);
     row.float32 = type == DType::float32;
     if (row.float32)
       replay.run_float32(row);

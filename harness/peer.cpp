@@ -7,41 +7,47 @@
 #include <stdexcept>
 
 #include "harness/error.h"
+#include "harness/recorded_steps.h"
 
 namespace plumbline::harness {
 namespace {
 
+using nlohmann::json;
 using reference::Optimizer;
 using reference::Slot;
 using reference::Tensor;
 using reference::Vector;
 
 // Not whole numbers: those are counts.
-void round_numbers(nlohmann::json& value) {
+void round_numbers(json& value) {
   if (value.is_number_float())
     value = double(float(value.get<double>()));
   else if (value.is_array())
     for (auto& item : value) round_numbers(item);
 }
 
-std::string projection_array(std::string_view tensor, int64_t t) { return fmt::format("projection/{}@{}", tensor, t); }
+json parse_options(const StepsHead& head, const std::string& text) {
+  json value = json::parse(text, nullptr, false);
+  if (!value.is_object()) throw InputError(fmt::format("{}: options: expected a JSON object", head.where));
+  return value;
+}
 
 }  // namespace
 
-const reference::Dialect& dialect_of(const Trace& trace) {
+const reference::Dialect& dialect_of(std::string_view peer, const std::string& where) {
   try {
-    return reference::find_dialect(trace.peer());
+    return reference::find_dialect(peer);
   } catch (const std::invalid_argument& e) {
-    throw InputError(fmt::format("{}: {}", trace.file(), e.what()));
+    throw InputError(fmt::format("{}: {}", where, e.what()));
   }
 }
 
-std::vector<reference::NamedOption> peer_options(const Trace& trace, Hyperparameters held) {
+std::vector<reference::NamedOption> peer_options(const StepsHead& head, const std::string& text, Hyperparameters held) {
   std::vector<reference::NamedOption> out;
-  auto options = nlohmann::json::parse(trace.options_json());  // the trace's reader has checked it
+  json options = parse_options(head, text);
   if (held == Hyperparameters::float32) {
-    for (const reference::OptionRow& row : dialect_of(trace).options()) {  // defaults are held like the others
-      auto value = nlohmann::json::parse(row.default_value, nullptr, false);
+    for (const reference::OptionRow& row : dialect_of(head.peer, head.where).options()) {  // defaults like the others
+      auto value = json::parse(row.default_value, nullptr, false);
       if (!options.contains(row.name) && !value.is_discarded() && (value.is_number_float() || value.is_array()))
         options[row.name] = value;
     }
@@ -52,108 +58,117 @@ std::vector<reference::NamedOption> peer_options(const Trace& trace, Hyperparame
   return out;
 }
 
-Optimizer make_reference(const Trace& trace, const Trace::TensorInfo& tensor, Hyperparameters held) {
-  const DType type = trace.dtype(fmt::format("param/{}@0", tensor.name));
+std::string changed_options(const StepsHead& head, const std::string& in_force, const std::string& change) {
+  json options = parse_options(head, in_force);
+  options.update(parse_options(head, change));
+  return options.dump();
+}
+
+Optimizer make_reference(const StepsHead& head, const std::string& options, Hyperparameters held) {
+  const reference::Dialect& dialect = dialect_of(head.peer, head.where);
   try {
-    Optimizer made =
-        dialect_of(trace).make(peer_options(trace, held), tensor.shape, {.epsilon = 2 * unit_roundoff(type)});
-    if (made.state(Slot::projection) && !trace.has(projection_array(tensor.name, 1)))
-      throw InputError(fmt::format("{}: array {} is missing: the reference takes the peer's projections", trace.file(),
-                                   projection_array(tensor.name, 1)));
-    return made;
+    return dialect.make(peer_options(head, options, held), head.shape,
+                        {.epsilon = 2 * unit_roundoff(head.parameter),
+                         .recorded_projection = head.projections || !dialect.makes_projection});
   } catch (const std::invalid_argument& e) {
-    throw InputError(fmt::format("{}: peer {}: {}", trace.file(), trace.peer(), e.what()));
+    throw InputError(fmt::format("{}: peer {}: {}", head.where, head.peer, e.what()));
   }
 }
 
-void use_recorded_projection(const Trace& trace, std::string_view tensor, int64_t t, Optimizer& optimizer) {
-  const std::string name = projection_array(tensor, t);
-  if (!trace.has(name)) return;
-  const Tensor recorded = trace.load(name);
-  Tensor* projection = optimizer.state(Slot::projection);
-  if (!projection || projection->shape != recorded.shape)
-    throw InputError(fmt::format("{}: {}: the dialect has no projection of this shape", trace.file(), name));
-  *projection = recorded;
+void continue_as(Optimizer changed, Optimizer& optimizer) {
+  for (int s = 0; s <= int(Slot::previous_norm); ++s) {
+    Tensor *now = changed.state(static_cast<Slot>(s)), *was = optimizer.state(static_cast<Slot>(s));
+    if (now && was && now->shape == was->shape) *now = *was;
+  }
+  changed.set_step_count(optimizer.step_count());
+  optimizer = std::move(changed);
 }
 
-Vector RecordedSlot::to_peer(const Vector& values) const {
+void use_shown_projection(const StepsHead& head, int64_t t, const StepShown& shown, Optimizer& optimizer) {
+  Tensor* projection = optimizer.state(Slot::projection);
+  if (!shown.projection) {
+    const bool made = !head.projections && dialect_of(head.peer, head.where).makes_projection;
+    if (projection && !made && (projection->data == 0).all())
+      throw InputError(fmt::format("{}: array {} is missing: the reference takes the peer's projections", head.where,
+                                   projection_array(head.tensor, t)));
+    return;
+  }
+  if (!projection || projection->shape != shown.projection->shape)
+    throw InputError(fmt::format("{}: {}: the dialect has no projection of this shape", head.where,
+                                 projection_array(head.tensor, t)));
+  *projection = *shown.projection;
+}
+
+Vector KnownSlot::to_peer(const Vector& values) const {
   if (order.empty()) return values;
   Vector out(values.size());
   for (int64_t k = 0; k < values.size(); ++k) out[k] = values[order[static_cast<size_t>(k)]];
   return out;
 }
 
-Vector RecordedSlot::to_reference(const Vector& values) const {
+Vector KnownSlot::to_reference(const Vector& values) const {
   if (order.empty()) return values;
   Vector out(values.size());
   for (int64_t k = 0; k < values.size(); ++k) out[order[static_cast<size_t>(k)]] = values[k];
   return out;
 }
 
-std::string state_array(std::string_view tensor, std::string_view slot, int64_t t) {
-  return fmt::format("state/{}/{}@{}", tensor, slot, t);
-}
-
-std::vector<RecordedSlot> recorded_slots(const Trace& trace, const Trace::TensorInfo& tensor,
-                                         const Optimizer& optimizer) {
-  const reference::Dialect& dialect = dialect_of(trace);
-  std::vector<RecordedSlot> slots;
-  for (const std::string& name : trace.slots(tensor.name)) {
-    if (const reference::PeerSlot* slot = dialect.find_slot(optimizer, name)) {
-      auto order = dialect.order ? dialect.order(tensor.shape, slot->slot) : std::vector<int64_t>{};
-      slots.push_back({name, slot->slot, std::move(order)});
-      continue;
+std::vector<KnownSlot> known_slots(const StepsHead& head, const Optimizer& optimizer) {
+  const reference::Dialect& dialect = dialect_of(head.peer, head.where);
+  std::vector<KnownSlot> slots;
+  for (size_t k = 0; k < head.slots.size(); ++k)
+    if (const reference::PeerSlot* slot = dialect.find_slot(optimizer, head.slots[k].name)) {
+      auto order = dialect.order ? dialect.order(head.shape, slot->slot) : std::vector<int64_t>{};
+      slots.push_back({head.slots[k].name, slot->slot, k, std::move(order)});
     }
-    for (int64_t t = 0; t <= trace.steps(); ++t) {
-      const std::string array = state_array(tensor.name, name, t);
-      if (!trace.has(array)) continue;
-      const Tensor state = trace.load(array);
-      if (state.size() != 1 || state.data[0] != 0) {
-        std::vector<std::string_view> known;
-        for (const auto& of : dialect.slots)
-          if (optimizer.state(of.slot)) known.push_back(of.name);
-        throw InputError(fmt::format("{}: {}: the dialect has no such slot, known: {}", trace.file(), array,
-                                     known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
-      }
-    }
-  }
   return slots;
 }
 
-Vector load_state(const Trace& trace, std::string_view tensor, const RecordedSlot& slot, int64_t t,
-                  const Optimizer& optimizer) {
-  const std::string array = state_array(tensor, slot.name, t);
-  Vector values = trace.load(array).data;
-  const int64_t expected = optimizer.state(slot.slot)->size();
-  if (values.size() != expected)
-    throw InputError(fmt::format("{}: {} has {} values: expected {}", trace.file(), array, values.size(), expected));
-  return values;
+void check_state(const StepsHead& head, const std::vector<KnownSlot>& known, const Optimizer& optimizer, int64_t t,
+                 const std::vector<ShownState>& state) {
+  size_t next = 0;
+  for (size_t k = 0; k < state.size(); ++k) {
+    const KnownSlot* slot = next < known.size() && known[next].index == k ? &known[next++] : nullptr;
+    if (!state[k].shown) continue;
+    const Vector& values = state[k].values;
+    if (slot) {
+      if (const int64_t expected = optimizer.state(slot->slot)->size(); values.size() != expected)
+        throw InputError(fmt::format("{}: {} has {} values: expected {}", head.where,
+                                     state_array(head.tensor, slot->name, t), values.size(), expected));
+    } else if (values.size() != 1 || values[0] != 0) {
+      std::vector<std::string_view> names;
+      for (const auto& of : dialect_of(head.peer, head.where).slots)
+        if (optimizer.state(of.slot)) names.push_back(of.name);
+      throw InputError(fmt::format("{}: {}: the dialect has no such slot, known: {}", head.where,
+                                   state_array(head.tensor, head.slots[k].name, t),
+                                   names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+    }
+  }
 }
 
-void check_recording(const Trace& trace, std::string_view name) {
-  const Trace::TensorInfo& tensor = trace.tensor(name);
-  const Optimizer optimizer = make_reference(trace, tensor);
-  const DType type = trace.dtype(fmt::format("param/{}@0", name));
-  for (int64_t t = 0; t <= trace.steps(); ++t) {
-    const std::string array = fmt::format("param/{}@{}", name, t);
-    if (const DType other = trace.dtype(array); other != type)
-      throw InputError(fmt::format("{}: {} is {}: expected {}, as at the start", trace.file(), array, to_string(other),
-                                   to_string(type)));
-    if (t > 0) trace.dtype(fmt::format("grad/{}@{}", name, t));
+void check_fresh(const StepsHead& head, const std::vector<KnownSlot>& known, const Optimizer& optimizer) {
+  for (const KnownSlot& slot : known) {
+    if (!head.state[slot.index].shown) continue;
+    const Vector &values = head.state[slot.index].values, fresh = slot.to_peer(optimizer.state(slot.slot)->data);
+    for (int64_t i = 0; i < fresh.size(); ++i)
+      if (values[i] != fresh[i])
+        throw InputError(
+            fmt::format("{}: {}: element {} is {:g}: expected {:g}, the state of a new optimizer; runs are judged from "
+                        "their first step",
+                        head.where, state_array(head.tensor, slot.name, 0), i, values[i], fresh[i]));
   }
-  for (const RecordedSlot& slot : recorded_slots(trace, tensor, optimizer)) {
-    for (int64_t t = 1; t <= trace.steps(); ++t)
-      if (trace.has(state_array(name, slot.name, t))) load_state(trace, name, slot, t, optimizer);
-    if (const std::string array = state_array(name, slot.name, 0); trace.has(array)) {
-      const Vector values = load_state(trace, name, slot, 0, optimizer);
-      const Vector fresh = slot.to_peer(optimizer.state(slot.slot)->data);
-      for (int64_t i = 0; i < fresh.size(); ++i)
-        if (values[i] != fresh[i])
-          throw InputError(
-              fmt::format("{}: {}: element {} is {:g}: expected {:g}, the state of a new optimizer; runs are judged "
-                          "from their first step",
-                          trace.file(), array, i, values[i], fresh[i]));
-    }
+}
+
+void check_steps(Steps& steps) {
+  const StepsHead& head = steps.head();
+  Optimizer optimizer = make_reference(head);
+  const auto known = known_slots(head, optimizer);
+  check_state(head, known, optimizer, 0, head.state);
+  if (head.clock == 0) check_fresh(head, known, optimizer);
+  for (int64_t t = 1; t <= head.steps; ++t) {
+    const StepShown& shown = steps.step(t);
+    if (shown.stepped()) use_shown_projection(head, t, shown, optimizer);
+    check_state(head, known, optimizer, t, shown.state);
   }
 }
 

@@ -1,53 +1,62 @@
-// The program behind a recorded run, as the reference sees it: its dialect, its options, and where it keeps its state.
+// The program behind a training, as the reference sees it: its dialect, its options, and where it keeps its state.
 #pragma once
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "harness/trace.h"
+#include "harness/steps.h"
 #include "reference/dialects/dialect.h"
 
 namespace plumbline::harness {
 
-// Throws InputError listing the known peers.
-const reference::Dialect& dialect_of(const Trace& trace);
+// Throws InputError listing the known peers; `where` begins the message.
+const reference::Dialect& dialect_of(std::string_view peer, const std::string& where);
 
 // How a peer holds its hyperparameters: as they were given, or rounded to float32 first.
 enum class Hyperparameters : uint8_t { float64, float32 };
 
-// The options of a trace under the peer's own names.
-std::vector<reference::NamedOption> peer_options(const Trace& trace, Hyperparameters held = Hyperparameters::float64);
+// Options under the peer's own names, from a JSON object.
+std::vector<reference::NamedOption> peer_options(const StepsHead& head, const std::string& options,
+                                                 Hyperparameters held = Hyperparameters::float64);
+// The options of a step: those that were in force, with those that change. Throws InputError unless both are objects.
+std::string changed_options(const StepsHead& head, const std::string& in_force, const std::string& change);
 
-// The reference in the peer's dialect, for projections as recorded. Throws InputError for unknown options (listing the
-// known ones), values out of range, and a projection that the dialect needs and the trace lacks.
-reference::Optimizer make_reference(const Trace& trace, const Trace::TensorInfo& tensor,
+// The reference in the peer's dialect, for projections as shown. Throws InputError for unknown options (listing the
+// known ones) and values out of range.
+reference::Optimizer make_reference(const StepsHead& head, const std::string& options,
                                     Hyperparameters held = Hyperparameters::float64);
+inline reference::Optimizer make_reference(const StepsHead& head, Hyperparameters held = Hyperparameters::float64) {
+  return make_reference(head, head.options, held);
+}
 
-// Puts the projection recorded for step t, if there is one, into its slot. Throws InputError where it does not fit.
-void use_recorded_projection(const Trace& trace, std::string_view tensor, int64_t t, reference::Optimizer& optimizer);
+// `optimizer` as it goes on under other options: `changed` with its state.
+void continue_as(reference::Optimizer changed, reference::Optimizer& optimizer);
 
-// A slot that the peer recorded.
-struct RecordedSlot {
+// Puts the projection shown for step t, if there is one, into its slot. Throws InputError where it does not fit, and
+// where the dialect needs one that was never shown.
+void use_shown_projection(const StepsHead& head, int64_t t, const StepShown& shown, reference::Optimizer& optimizer);
+
+// A slot that the peer shows and the dialect has.
+struct KnownSlot {
   std::string name;  // the peer's
   reference::Slot slot{};
+  size_t index = 0;            // among the head's slots
   std::vector<int64_t> order;  // the peer's k-th value is the reference's at order[k]; empty: the same order
 
   reference::Vector to_peer(const reference::Vector& values) const;
   reference::Vector to_reference(const reference::Vector& values) const;
 };
-// Those of one tensor. A placeholder (a single zero where the dialect has no such slot) is left out; throws InputError
-// for any other slot that the dialect does not have.
-std::vector<RecordedSlot> recorded_slots(const Trace& trace, const Trace::TensorInfo& tensor,
-                                         const reference::Optimizer& optimizer);
-// "state/<tensor>/<slot>@t"
-std::string state_array(std::string_view tensor, std::string_view slot, int64_t t);
-// Its values in the peer's order; throws InputError unless they are as many as the reference's.
-reference::Vector load_state(const Trace& trace, std::string_view tensor, const RecordedSlot& slot, int64_t t,
-                             const reference::Optimizer& optimizer);
+std::vector<KnownSlot> known_slots(const StepsHead& head, const reference::Optimizer& optimizer);
 
-// Everything that a judge will ask of one tensor's recording. Throws InputError for an array that is missing or changes
-// its type or shape from step to step, and for a state before the first step that is not a new optimizer's: how many
-// steps led to it, on which averages and corrections depend, is not recorded.
-void check_recording(const Trace& trace, std::string_view tensor);
+// State after step t (0: before the first). Throws InputError unless known slots have as many values as the
+// reference's and every other is a placeholder: a single zero.
+void check_state(const StepsHead& head, const std::vector<KnownSlot>& known, const reference::Optimizer& optimizer,
+                 int64_t t, const std::vector<ShownState>& state);
+// State before the first step of a new optimizer: throws InputError for another than the reference's. How many steps
+// led to it, on which averages and corrections depend, is not told.
+void check_fresh(const StepsHead& head, const std::vector<KnownSlot>& known, const reference::Optimizer& optimizer);
+
+// All that a judge will ask of a training, asked. Throws InputError.
+void check_steps(Steps& steps);
 
 }  // namespace plumbline::harness

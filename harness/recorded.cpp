@@ -7,7 +7,9 @@
 #include <stdexcept>
 
 #include "harness/error.h"
+#include "harness/judge_steps.h"
 #include "harness/peer.h"
+#include "harness/recorded_steps.h"
 #include "harness/subject.h"
 
 namespace plumbline::harness {
@@ -94,10 +96,22 @@ RecordedRun parse_recorded_run(std::string_view line) {
   return run;
 }
 
-void validate(const RecordedRun& run) { check_recording(*Trace::shared(run.trace), run.tensor); }
+void validate(const RecordedRun& run) {
+  const auto trace = Trace::shared(run.trace);
+  RecordedSteps steps(*trace, run.tensor);
+  check_steps(steps);
+}
 
 CaseResult run_case(const RecordedRun& run, const Subject&, const CaseOptions& options) {
   return judge_recorded(*Trace::shared(run.trace), run, options);
+}
+
+CaseResult judge_recorded(const Trace& trace, const RecordedRun& run, const CaseOptions& options) {
+  RecordedSteps steps(trace, run.tensor);
+  CaseResult result = judge_steps(steps, {run.arithmetic, run.flushed}, options);
+  result.line = to_string(run);
+  result.subject = "recorded";
+  return result;
 }
 
 std::unique_ptr<Subject> make_recording() { return std::make_unique<Recording>(); }

@@ -20,6 +20,7 @@ class BoundedChain {
   // Step t from `parameter` and the chain's state; both are what a peer may hold afterwards.
   Acted step(int64_t t, BoundedVector& parameter, const reference::Tensor& gradient);
 
+  const PeerArithmetic& arithmetic() const { return arithmetic_; }
   // In the order of the reference's own slot; null when the chain has none.
   BoundedVector* state(reference::Slot slot);
 

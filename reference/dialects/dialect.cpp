@@ -8,6 +8,7 @@
 #include "reference/dialects/fira.h"
 #include "reference/dialects/huggingface.h"
 #include "reference/dialects/optax.h"
+#include "reference/dialects/plumbline_dialect.h"
 #include "reference/dialects/rlx.h"
 #include "reference/dialects/torch.h"
 
@@ -20,8 +21,8 @@ const PeerSlot* Dialect::find_slot(const Optimizer& optimizer, std::string_view 
 }
 
 std::span<const Dialect> dialects() {
-  static const std::array<Dialect, 9> all{kTorch, kHuggingface,     kCame,         kApollo, kFira, kOptax,
-                                          kRlx,   kAdafactor8bit01, kAdafactor8bit};
+  static const std::array<Dialect, 10> all{kTorch, kHuggingface,     kCame,          kApollo,   kFira, kOptax,
+                                           kRlx,   kAdafactor8bit01, kAdafactor8bit, kPlumbline};
   return all;
 }
 

@@ -38,6 +38,8 @@ struct Dialect {
   // Where the peer stores a slot in another order than row-major (slices, m): the k-th value of the peer is ours at
   // [k]. Null, or empty for a shape: the same order.
   std::vector<int64_t> (*order)(const Shape& shape, Slot slot) = nullptr;
+  // P follows from the options, where it is not recorded: the reference and the peer make the same.
+  bool makes_projection = false;
 
   const PeerSlot* find_slot(const Optimizer& optimizer, std::string_view peer_name) const;
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "reference/dialects/plumbline_dialect.h"
 #include "reference/projections/sources.h"
 #include "reference/transforms/bias_correction.h"
 #include "reference/transforms/clip.h"
@@ -60,11 +61,25 @@ Resolution::Options resolution(const O& o) {
   return o.relative_step ? Resolution::Options{} : Resolution::Options{.beta1 = o.beta1, .beta2 = o.beta2};
 }
 
-LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, const MomentumStore& store) {
-  Projection projection(shape, {.rank = o.projection_rank,
-                                .refresh_every = o.projection_refresh,
-                                .alpha = 1,
-                                .source = popcount_projection(static_cast<uint32_t>(o.projection_seed), 0)});
+constexpr std::array<PeerSlot, 11> kSlots{{{"row", Slot::row},
+                                           {"col", Slot::col},
+                                           {"second_moment", Slot::second_moment},
+                                           {"momentum", Slot::momentum},
+                                           {"confidence_row", Slot::confidence_row},
+                                           {"confidence_col", Slot::confidence_col},
+                                           {"low_rank_momentum", Slot::low_rank_momentum},
+                                           {"low_rank_second_moment", Slot::low_rank_second_moment},
+                                           {"low_rank_row", Slot::low_rank_row},
+                                           {"low_rank_col", Slot::low_rank_col},
+                                           {"previous_norm", Slot::previous_norm}}};
+
+LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, const MomentumStore& store,
+                 bool recorded_projection) {
+  ProjectionSource source;
+  if (!recorded_projection) source = popcount_projection(static_cast<uint32_t>(o.projection_seed), 0);
+  Projection projection(
+      shape,
+      {.rank = o.projection_rank, .refresh_every = o.projection_refresh, .alpha = 1, .source = std::move(source)});
   const Shape low = projection.low_shape();
   Chain chain;
   if (o.projection_factored)
@@ -79,29 +94,7 @@ LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, 
   return {std::move(projection), chain.take()};
 }
 
-}  // namespace
-
-std::span<const OptionField<O>> OptionTable<O>::fields() { return kFields; }
-
-Path path_of(const O& o, const Shape& shape) {
-  if (shape.size() < 2) return Path::full;
-  int64_t rest = 1;
-  for (size_t a = 1; a < shape.size(); ++a) rest *= shape[a];
-  if (o.projection_rank > 0 && std::min(shape[0], rest) >= o.projection_rank) return Path::projected;
-  return o.factored ? Path::factored : Path::full;
-}
-
-void check_options(const O& o) {
-  check_ranges(o);
-  const bool of_update = o.momentum_of == MomentumOf::update;
-  if (of_update && !o.beta1) option_text::refuse("momentum_of", "update", "gradient where beta1 is none");
-  if (of_update && o.projection_rank > 0)
-    option_text::refuse("momentum_of", "update", "gradient where projection_rank > 0");
-  if (o.beta3 && !(of_update && o.factored))
-    option_text::refuse("beta3", get_option(o, "beta3"), "none unless beta1, momentum_of=update and factored=true");
-}
-
-Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
+Optimizer make_rule(const O& o, Shape shape, const MomentumStore& store, bool recorded_projection) {
   check_options(o);
   const DecaySchedule schedule{.exponent = o.beta2_decay, .beta2 = o.beta2};
   const Path path = path_of(o, shape);
@@ -112,7 +105,7 @@ Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
   if (axes) chain.add<SquareSums>(shape, *axes);
   chain.add<NonfinitePolicy>(o.nonfinite, kGradientLimit);
   if (path == Path::projected) {
-    chain.add<ProjectedScaling>(low_rank(o, shape, schedule, store), o.projection_scale_by);
+    chain.add<ProjectedScaling>(low_rank(o, shape, schedule, store, recorded_projection), o.projection_scale_by);
     if (o.projection_scale_first) chain.add<Scale>(std::sqrt(o.projection_scale));
   } else {
     if (axes)
@@ -145,5 +138,43 @@ Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
   chain.add<Descend>();
   return {std::move(shape), chain.take()};
 }
+
+}  // namespace
+
+std::span<const OptionField<O>> OptionTable<O>::fields() { return kFields; }
+
+Path path_of(const O& o, const Shape& shape) {
+  if (shape.size() < 2) return Path::full;
+  int64_t rest = 1;
+  for (size_t a = 1; a < shape.size(); ++a) rest *= shape[a];
+  if (o.projection_rank > 0 && std::min(shape[0], rest) >= o.projection_rank) return Path::projected;
+  return o.factored ? Path::factored : Path::full;
+}
+
+void check_options(const O& o) {
+  check_ranges(o);
+  const bool of_update = o.momentum_of == MomentumOf::update;
+  if (of_update && !o.beta1) option_text::refuse("momentum_of", "update", "gradient where beta1 is none");
+  if (of_update && o.projection_rank > 0)
+    option_text::refuse("momentum_of", "update", "gradient where projection_rank > 0");
+  if (o.beta3 && !(of_update && o.factored))
+    option_text::refuse("beta3", get_option(o, "beta3"), "none unless beta1, momentum_of=update and factored=true");
+}
+
+Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
+  return make_rule(o, std::move(shape), store, false);
+}
+
+const Dialect kPlumbline{
+    .name = "plumbline",
+    .source = "plumbline, unquantized",
+    .options = option_table<O>,
+    .make =
+        [](std::span<const NamedOption> named, const Shape& shape, const PeerContext& context) {
+          return make_rule(read_options<O>(named), shape, {}, context.recorded_projection);
+        },
+    .slots = kSlots,
+    .makes_projection = true,
+};
 
 }  // namespace plumbline::reference

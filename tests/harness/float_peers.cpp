@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "harness/peer.h"
+#include "harness/recorded_steps.h"
 #include "reference/axes.h"
 
 namespace plumbline::harness {
@@ -507,8 +508,8 @@ TraceFile replay_in(const Trace& recorded, const Replay& how) {
   json tensors = json::object();
   for (const auto& tensor : recorded.tensors()) {
     tensors[tensor.name] = {{"shape", tensor.shape}, {"regime", tensor.regime}};
-    const auto optimizer = make_reference(recorded, tensor);  // for the order of its slots alone
-    const auto slots = recorded_slots(recorded, tensor, optimizer);
+    const RecordedSteps steps(recorded, tensor.name);
+    const auto slots = known_slots(steps.head(), make_reference(steps.head()));  // for their order alone
     Peer<T> peer(recorded, tensor, how);
     const std::string& name = tensor.name;
     peer.p = recast<T>(recorded.parameter(name, 0), how.parameter);
@@ -525,7 +526,7 @@ TraceFile replay_in(const Trace& recorded, const Replay& how) {
       if (how.fault != Fault::step_skipped || t != 3) peer.step(t);
       add(file, "param/" + name + at, tensor.shape, peer.p, how.parameter);
       if (!how.record_state) continue;
-      for (const RecordedSlot& slot : slots) {
+      for (const KnownSlot& slot : slots) {
         if (!peer.state.contains(slot.name)) continue;
         std::vector<Real<T>> values = peer.state.at(slot.name);
         if (!slot.order.empty())

@@ -356,7 +356,7 @@ TEST_F(BadRecording, AnUnknownPeerListsTheKnownOnes) {
   meta_["peer"] = "tensorflow";
   EXPECT_THAT(refusal(file_, "16x16"),
               HasSubstr("peer tensorflow: unknown, known: torch, huggingface, came, apollo, fira, optax, rlx, "
-                        "adafactor8bit-0.1, adafactor8bit"));
+                        "adafactor8bit-0.1, adafactor8bit, plumbline"));
 }
 TEST_F(BadRecording, AnUnknownOptionListsTheKnownOnes) {
   meta_["options"] = R"({"momentum": 0.9})";

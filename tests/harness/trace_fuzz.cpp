@@ -9,6 +9,7 @@
 #include "harness/error.h"
 #include "harness/peer.h"
 #include "harness/recorded.h"
+#include "harness/recorded_steps.h"
 #include "tests/harness/trace_file.h"
 
 namespace plumbline::harness {
@@ -184,7 +185,10 @@ FuzzCounts fuzz_reader(uint64_t files, uint64_t seed) {
         trace.slots(info.name);
       }
       ++counts.read;
-      for (const auto& info : trace.tensors()) check_recording(trace, info.name);
+      for (const auto& info : trace.tensors()) {
+        RecordedSteps steps(trace, info.name);
+        check_steps(steps);
+      }
       ++counts.judged;
       if (i % 16 == 0)
         for (const auto& info : trace.tensors()) judge_recorded(trace, {"file", info.name});

@@ -26,7 +26,7 @@ Optimizer make(std::string_view peer, std::vector<NamedOption> options, const Sh
 TEST(DialectTest, UnknownPeersListTheKnownOnes) {
   EXPECT_EQ(message([] { find_dialect("adam"); }),
             "peer adam: unknown, known: torch, huggingface, came, apollo, fira, optax, rlx, adafactor8bit-0.1, "
-            "adafactor8bit");
+            "adafactor8bit, plumbline");
 }
 
 TEST(DialectTest, UnknownOptionsListTheKnownOnes) {

@@ -1,3 +1,5 @@
+#include "harness/judge_steps.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +11,7 @@
 #include "harness/error.h"
 #include "harness/judge.h"
 #include "harness/peer.h"
-#include "harness/recorded.h"
+#include "harness/recorded_steps.h"
 #include "harness/stopwatch.h"
 
 namespace plumbline::harness {
@@ -52,6 +54,7 @@ struct Run {
   Tensor parameter;
   BoundedChain worst, probable;
   BoundedVector worst_parameter, probable_parameter;
+  bool exact_projection = true;  // shown, not made
 
   Run(Optimizer optimizer, Tensor start, PeerArithmetic::Options arithmetic, const StoredTypes& types)
       : reference(std::move(optimizer)),
@@ -59,6 +62,19 @@ struct Run {
         worst(reference, arithmetic, types),
         probable(reference, improbable_left_out(arithmetic), types) {
     start_from(parameter);
+  }
+  // With these options from now on; state and parameter go on.
+  void change(Optimizer optimizer, PeerArithmetic::Options arithmetic, const StoredTypes& types) {
+    BoundedChain new_worst(optimizer, arithmetic, types),
+        new_probable(optimizer, improbable_left_out(arithmetic), types);
+    for (int s = 0; s <= int(Slot::previous_norm); ++s)
+      for (auto [to, from] : {std::pair{&new_worst, &worst}, std::pair{&new_probable, &probable}}) {
+        BoundedVector *now = to->state(static_cast<Slot>(s)), *was = from->state(static_cast<Slot>(s));
+        if (now && was && now->size() == was->size()) *now = *was;
+      }
+    continue_as(std::move(optimizer), reference);
+    worst = std::move(new_worst);
+    probable = std::move(new_probable);
   }
   void start_from(const Tensor& p) {
     parameter = p;
@@ -73,6 +89,12 @@ struct Run {
   void step(int64_t t, const Tensor& gradient) {
     reference.set_step_count(t - 1);
     reference.step(parameter, gradient);
+    if (const Tensor* projection = reference.state(Slot::projection))
+      for (BoundedChain* chain : {&worst, &probable}) {
+        set_exact(*chain->state(Slot::projection), projection->data);
+        if (!exact_projection)  // an integer over a root of the peer's own
+          for (Bounded& p : *chain->state(Slot::projection)) p = chain->arithmetic().values().rounded(p, 3);
+      }
   }
   BoundedChain::Acted bound(int64_t t, const Tensor& gradient) {
     probable.step(t, probable_parameter, gradient);
@@ -86,36 +108,41 @@ struct Run {
   }
 };
 
-class RecordedCase {
+class StepsCase {
  public:
-  RecordedCase(const Trace& trace, const RecordedRun& run, Hyperparameters held)
-      : trace_(trace),
-        tensor_(trace.tensor(run.tensor)),
+  StepsCase(Steps& steps, const PeerAssumptions& assumed, Hyperparameters held)
+      : steps_(steps),
+        head_(steps.head()),
         held_(held),
-        parameter_type_(trace.dtype(fmt::format("param/{}@0", run.tensor))),
-        probe_(make_reference(trace, tensor_, held)),
-        slots_(recorded_slots(trace, tensor_, probe_)) {
+        options_(head_.options),
+        probe_(make_reference(head_, held)),
+        slots_(known_slots(head_, probe_)),
+        clock_(head_.clock),
+        before_(head_.start) {
     for (int q = 0; q < kQuantities; ++q) judges_.emplace_back(static_cast<Quantity>(q));
-    types_.parameter = arithmetic_.results = parameter_type_;
-    for (const RecordedSlot& slot : slots_)
-      for (int64_t t = 1; t <= trace.steps(); ++t) {
-        const std::string array = state_array(tensor_.name, slot.name, t);
-        if (!trace.has(array)) continue;
-        const DType type = trace.dtype(array);
-        types_.slots[slot.slot] = type;
-        if (significand_bits(type) > significand_bits(arithmetic_.results)) arithmetic_.results = type;
-        break;
-      }
-    if (run.arithmetic) arithmetic_.results = *run.arithmetic;
-    arithmetic_.flushed = run.flushed;
+    check_state(head_, slots_, probe_, 0, head_.state);
+    if (clock_ == 0) check_fresh(head_, slots_, probe_);
+    types_.parameter = arithmetic_.results = head_.parameter;
+    for (const KnownSlot& slot : slots_) {
+      const DType type = head_.slots[slot.index].type;
+      types_.slots[slot.slot] = type;
+      if (significand_bits(type) > significand_bits(arithmetic_.results)) arithmetic_.results = type;
+    }
+    if (assumed.results) arithmetic_.results = *assumed.results;
+    arithmetic_.flushed = assumed.flushed;
     arithmetic_.scalars = held == Hyperparameters::float32 ? DType::float32 : DType::float64;
-    const Tensor start = trace.parameter(tensor_.name, 0);
-    local_.emplace(make_reference(trace, tensor_, held), start, arithmetic_, types_);
-    global_.emplace(make_reference(trace, tensor_, held), start, arithmetic_, types_);
+    local_.emplace(make_reference(head_, held), head_.start, arithmetic_, types_);
+    global_.emplace(make_reference(head_, held), head_.start, arithmetic_, types_);
+    last_.resize(slots_.size());
+    for (size_t k = 0; k < slots_.size(); ++k)
+      if (const ShownState& state = head_.state[slots_[k].index]; clock_ > 0 && state.shown) {
+        last_[k] = slots_[k].to_reference(state.values);
+        global_->set_state(slots_[k].slot, *last_[k]);
+      }
   }
 
   void run(CaseResult& out, bool record_drift) {
-    for (int64_t t = 1; t <= trace_.steps(); ++t) take_step(t, record_drift);
+    for (int64_t t = 1; t <= head_.steps; ++t) take_step(t, record_drift);
     for (const QuantityJudge& judge : judges_)
       if (judge.touched()) out.quantities.push_back(judge.result());
     out.drift = drift_;
@@ -128,57 +155,62 @@ class RecordedCase {
   QuantityJudge& judge(Quantity q) { return judges_[size_t(q)]; }
 
   void take_step(int64_t t, bool record_drift) {
-    const Tensor gradient = trace_.gradient(tensor_.name, t);
-    const Tensor before = trace_.parameter(tensor_.name, t - 1), after = trace_.parameter(tensor_.name, t);
-
-    local_->start_from(before);
-    std::vector<Vector> state_before;
-    for (const RecordedSlot& slot : slots_) {
-      if (t > 1 && trace_.has(state_array(tensor_.name, slot.name, t - 1)))
-        local_->set_state(slot.slot, slot.to_reference(load_state(trace_, tensor_.name, slot, t - 1, probe_)));
-      state_before.push_back(local_->reference.state(slot.slot)->data);
+    const StepShown& shown = steps_.step(t);
+    check_state(head_, slots_, probe_, t, shown.state);
+    if (!shown.options.empty()) {
+      options_ = changed_options(head_, options_, shown.options);
+      for (Run* run : {&*local_, &*global_}) run->change(make_reference(head_, options_, held_), arithmetic_, types_);
     }
-    for (Run* run : {&*local_, &*global_}) {
-      use_recorded_projection(trace_, tensor_.name, t, run->reference);
-      if (const Tensor* projection = run->reference.state(Slot::projection))
-        run->set_state(Slot::projection, Vector(projection->data));
+    local_->start_from(before_);
+    std::vector<Vector> state_before;
+    for (size_t k = 0; k < slots_.size(); ++k) {
+      if (last_[k]) local_->set_state(slots_[k].slot, *last_[k]);
+      state_before.push_back(local_->reference.state(slots_[k].slot)->data);
     }
     times_.generate += watch_.lap();
-    local_->step(t, gradient);
-    global_->step(t, gradient);
-    times_.reference += watch_.lap();
-    const BoundedChain::Acted acted = local_->bound(t, gradient);
-    global_->bound(t, gradient);
-    times_.contract += watch_.lap();
-    acted_.clip |= acted.clip;
-    acted_.limiter |= acted.limiter;
-    acted_.decay |= acted.decay;
+    if (shown.stepped()) {
+      ++clock_;
+      for (Run* run : {&*local_, &*global_}) {
+        use_shown_projection(head_, t, shown, run->reference);
+        run->exact_projection = head_.projections;
+        run->step(clock_, *shown.gradient);
+      }
+      times_.reference += watch_.lap();
+      const BoundedChain::Acted acted = local_->bound(clock_, *shown.gradient);
+      global_->bound(clock_, *shown.gradient);
+      clock_ = local_->reference.step_count();  // a policy for what is not finite may have skipped the step
+      times_.contract += watch_.lap();
+      acted_.clip |= acted.clip;
+      acted_.limiter |= acted.limiter;
+      acted_.decay |= acted.decay;
+    }
 
     for (size_t k = 0; k < slots_.size(); ++k) {
-      const RecordedSlot& slot = slots_[k];
-      const std::string array = state_array(tensor_.name, slot.name, t);
-      if (!trace_.has(array)) continue;
-      const Vector got = slot.to_reference(load_state(trace_, tensor_.name, slot, t, probe_));
+      const KnownSlot& slot = slots_[k];
+      last_[k].reset();
+      if (!shown.state[slot.index].shown) continue;
+      last_[k] = slot.to_reference(shown.state[slot.index].values);
       const SlotQuantity& q = quantity_of(slot.slot);
       auto compare_with = [&](Run& run, Quantity quantity) {
-        compare(quantity, t, got, run.reference.state(slot.slot)->data, *run.worst.state(slot.slot),
-                *run.probable.state(slot.slot), types_.of(slot.slot), array, record_drift);
+        compare(quantity, t, *last_[k], run.reference.state(slot.slot)->data, *run.worst.state(slot.slot),
+                *run.probable.state(slot.slot), types_.of(slot.slot), slot.name, record_drift);
       };
       compare_with(*local_, q.local);
       compare_with(*global_, q.drift);
-      observe(state_before[k], local_->reference.state(slot.slot)->data, *local_->worst.state(slot.slot),
-              types_.of(slot.slot));
+      if (shown.stepped())
+        observe(state_before[k], local_->reference.state(slot.slot)->data, *local_->worst.state(slot.slot),
+                types_.of(slot.slot));
     }
-    const std::string array = fmt::format("param/{}@{}", tensor_.name, t);
     for (Run* run : {&*local_, &*global_})
-      compare(run == &*local_ ? Quantity::parameter : Quantity::parameter_drift, t, after.data, run->parameter.data,
-              run->worst_parameter, run->probable_parameter, parameter_type_, array, record_drift);
-    observe(before.data, local_->parameter.data, local_->worst_parameter, parameter_type_);
+      compare(run == &*local_ ? Quantity::parameter : Quantity::parameter_drift, t, shown.parameter.data,
+              run->parameter.data, run->worst_parameter, run->probable_parameter, head_.parameter, "", record_drift);
+    if (shown.stepped()) observe(before_.data, local_->parameter.data, local_->worst_parameter, head_.parameter);
+    before_ = shown.parameter;
     times_.compare += watch_.lap();
   }
 
   void compare(Quantity quantity, int64_t t, const Vector& got, const Vector& expected, const BoundedVector& worst,
-               const BoundedVector& probable, DType type, const std::string& array, bool record_drift) {
+               const BoundedVector& probable, DType type, const std::string& slot, bool record_drift) {
     const double overflow = largest_finite(type);
     const bool global = quantity >= Quantity::row_drift;
     double largest = 0;
@@ -187,7 +219,9 @@ class RecordedCase {
       if (std::isnan(expected[i]) && !std::isnan(got[i]) && !broken_)
         throw InputError(
             fmt::format("{}: {}: element {} is {:g}: expected NaN, so the recorded gradients are not what the peer saw",
-                        trace_.file(), array, i, got[i]));
+                        head_.where,
+                        slot.empty() ? fmt::format("param/{}@{}", head_.tensor, t) : state_array(head_.tensor, slot, t),
+                        i, got[i]));
       const double bound = worst[size_t(i)].error;
       const double ratio = error_ratio(got[i], expected[i], bound, overflow);
       judge(quantity).record(t, i, got[i], expected[i], bound, ratio);
@@ -232,7 +266,7 @@ class RecordedCase {
       out.reason = fmt::format(
           "{}: {} first broken at step {}; worst at step {}, element {}: got {:.9g}, expected {:.9g} +- {:.3g} "
           "(error/bound {:.3g})",
-          tensor_.name, to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got,
+          head_.tensor, to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got,
           r.worst.expected, r.worst.bound, r.worst.ratio);
     } else if (!idle_noticed_ || !signal_seen_ || !varied_) {
       out.verdict = Verdict::vacuous;
@@ -248,22 +282,25 @@ class RecordedCase {
 
   void describe_options(CaseResult& out) const {
     auto use = [&](std::string value, bool acted) { out.options.push_back({std::move(value), acted}); };
-    use(fmt::format("peer={}", trace_.peer()), true);
-    use(fmt::format("param={}", to_string(parameter_type_)), true);
+    use(fmt::format("peer={}", head_.peer), true);
+    use(fmt::format("param={}", to_string(head_.parameter)), true);
     use(fmt::format("arithmetic={}", to_string(arithmetic_.results)), true);
     use(held_ == Hyperparameters::float32 ? "hyperparameters=f32" : "hyperparameters=f64", true);
-    use(slots_.empty() ? "state=carried" : "state=recorded", trace_.steps() > 1);
+    use(slots_.empty() ? "state=carried" : "state=recorded", head_.steps > 1);
     use(acted_.clip ? "clip=on" : "clip=idle", acted_.clip);
     if (probe_.state(Slot::previous_norm)) use("limiter=on", acted_.limiter);
     if (acted_.decay) use("weight_decay=on", true);
   }
 
-  const Trace& trace_;
-  const Trace::TensorInfo& tensor_;
+  Steps& steps_;
+  const StepsHead& head_;
   Hyperparameters held_;
-  DType parameter_type_;
-  Optimizer probe_;  // for its shapes
-  std::vector<RecordedSlot> slots_;
+  std::string options_;  // in force
+  Optimizer probe_;      // for its shapes
+  std::vector<KnownSlot> slots_;
+  int64_t clock_;  // steps that the peer took
+  Tensor before_;
+  std::vector<std::optional<Vector>> last_;  // as shown after the step before, in the reference's order; by slot
   StoredTypes types_;
   PeerArithmetic::Options arithmetic_;
   std::optional<Run> local_, global_;
@@ -278,29 +315,25 @@ class RecordedCase {
 };
 
 // The same case under one reading of the hyperparameters.
-CaseResult judge_as(const Trace& trace, const RecordedRun& run, const CaseOptions& options, Hyperparameters held) {
+CaseResult judge_as(Steps& steps, const PeerAssumptions& assumed, const CaseOptions& options, Hyperparameters held) {
   CaseResult result;
-  result.line = to_string(run);
   result.suite = options.suite;
-  result.subject = "recorded";
-  result.steps = trace.steps();
+  result.steps = steps.head().steps;
   result.elements = 1;
-  for (const int64_t extent : trace.tensor(run.tensor).shape) result.elements *= extent;
-  RecordedCase(trace, run, held).run(result, options.record_drift);
+  for (const int64_t extent : steps.head().shape) result.elements *= extent;
+  StepsCase(steps, assumed, held).run(result, options.record_drift);
   return result;
 }
 
 }  // namespace
 
-CaseResult judge_recorded(const Trace& trace, const RecordedRun& run, const CaseOptions& options) {
-  check_recording(trace, run.tensor);
-  CaseResult result = judge_as(trace, run, options, Hyperparameters::float64);
+CaseResult judge_steps(Steps& steps, const PeerAssumptions& assumed, const CaseOptions& options) {
+  CaseResult result = judge_as(steps, assumed, options, Hyperparameters::float64);
   // A peer may hold its hyperparameters in float32: 1 - 0.999f is 216 units from 0.001. That is a choice, not an error,
   // and the same choice has to explain every step.
-  const bool may_round = trace.dtype(fmt::format("param/{}@0", run.tensor)) != DType::float64;
-  if (result.verdict == Verdict::fail && may_round) {
+  if (result.verdict == Verdict::fail && steps.head().parameter != DType::float64) {
     try {
-      CaseResult rounded = judge_as(trace, run, options, Hyperparameters::float32);
+      CaseResult rounded = judge_as(steps, assumed, options, Hyperparameters::float32);
       if (rounded.verdict != Verdict::fail) return rounded;
     } catch (const InputError&) {  // rounded, an option may leave its range
     }
