@@ -15,7 +15,7 @@ std::vector<PlannedCase> plan_recorded(const std::vector<std::string>& paths, st
   std::vector<PlannedCase> cases;
   for (const auto& path : trace_files(paths)) {
     const auto trace = Trace::shared(path);
-    const std::string peer(dialect_of(trace->peer(), trace->file()).name);
+    const std::string peer(dialect_of(trace->peer(), trace->file(), trace->release(), trace->defects()).name);
     for (const Trace::TensorInfo& tensor : trace->tensors())
       cases.push_back({RecordedRun{path.string(), tensor.name, arithmetic, flushed}, peer, false});
   }

@@ -34,9 +34,12 @@ json parse_options(const StepsHead& head, const std::string& text) {
 
 }  // namespace
 
-const reference::Dialect& dialect_of(std::string_view peer, const std::string& where) {
+const reference::Dialect& dialect_of(std::string_view peer, const std::string& where, std::string_view release,
+                                     std::span<const std::string> defects) {
   try {
-    return reference::find_dialect(peer);
+    const reference::Dialect& dialect = reference::find_dialect(peer, release);
+    reference::check_defects(dialect, defects);
+    return dialect;
   } catch (const std::invalid_argument& e) {
     throw InputError(fmt::format("{}: {}", where, e.what()));
   }
@@ -46,7 +49,7 @@ std::vector<reference::NamedOption> peer_options(const StepsHead& head, const st
   std::vector<reference::NamedOption> out;
   json options = parse_options(head, text);
   if (held == Hyperparameters::float32) {
-    for (const reference::OptionRow& row : dialect_of(head.peer, head.where).options()) {  // defaults like the others
+    for (const reference::OptionRow& row : dialect_of(head).options()) {  // defaults like the others
       auto value = json::parse(row.default_value, nullptr, false);
       if (!options.contains(row.name) && !value.is_discarded() && (value.is_number_float() || value.is_array()))
         options[row.name] = value;
@@ -65,11 +68,12 @@ std::string changed_options(const StepsHead& head, const std::string& in_force, 
 }
 
 Optimizer make_reference(const StepsHead& head, const std::string& options, Hyperparameters held) {
-  const reference::Dialect& dialect = dialect_of(head.peer, head.where);
+  const reference::Dialect& dialect = dialect_of(head);
   try {
     return dialect.make(peer_options(head, options, held), head.shape,
                         {.epsilon = 2 * unit_roundoff(head.parameter),
-                         .recorded_projection = head.projections || !dialect.makes_projection});
+                         .recorded_projection = head.projections || !dialect.makes_projection,
+                         .defects = head.defects});
   } catch (const std::invalid_argument& e) {
     throw InputError(fmt::format("{}: peer {}: {}", head.where, head.peer, e.what()));
   }
@@ -87,7 +91,7 @@ void continue_as(Optimizer changed, Optimizer& optimizer) {
 void use_shown_projection(const StepsHead& head, int64_t t, const StepShown& shown, Optimizer& optimizer) {
   Tensor* projection = optimizer.state(Slot::projection);
   if (!shown.projection) {
-    const bool made = !head.projections && dialect_of(head.peer, head.where).makes_projection;
+    const bool made = !head.projections && dialect_of(head).makes_projection;
     if (projection && !made && (projection->data == 0).all())
       throw InputError(fmt::format("{}: array {} is missing: the reference takes the peer's projections", head.where,
                                    projection_array(head.tensor, t)));
@@ -114,7 +118,7 @@ Vector KnownSlot::to_reference(const Vector& values) const {
 }
 
 std::vector<KnownSlot> known_slots(const StepsHead& head, const Optimizer& optimizer) {
-  const reference::Dialect& dialect = dialect_of(head.peer, head.where);
+  const reference::Dialect& dialect = dialect_of(head);
   std::vector<KnownSlot> slots;
   for (size_t k = 0; k < head.slots.size(); ++k)
     if (const reference::PeerSlot* slot = dialect.find_slot(optimizer, head.slots[k].name)) {
@@ -137,7 +141,7 @@ void check_state(const StepsHead& head, const std::vector<KnownSlot>& known, con
                                      state_array(head.tensor, slot->name, t), values.size(), expected));
     } else if (values.size() != 1 || values[0] != 0) {
       std::vector<std::string_view> names;
-      for (const auto& of : dialect_of(head.peer, head.where).slots)
+      for (const auto& of : dialect_of(head).slots)
         if (optimizer.state(of.slot)) names.push_back(of.name);
       throw InputError(fmt::format("{}: {}: the dialect has no such slot, known: {}", head.where,
                                    state_array(head.tensor, head.slots[k].name, t),

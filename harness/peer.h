@@ -1,5 +1,6 @@
 // The program behind a training, as the reference sees it: its dialect, its options, and where it keeps its state.
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,8 +10,13 @@
 
 namespace plumbline::harness {
 
-// Throws InputError listing the known peers; `where` begins the message.
-const reference::Dialect& dialect_of(std::string_view peer, const std::string& where);
+// Throws InputError listing the known peers, the versions whose rules are known, or the defects that this one has;
+// `where` begins the message.
+const reference::Dialect& dialect_of(std::string_view peer, const std::string& where, std::string_view release = "",
+                                     std::span<const std::string> defects = {});
+inline const reference::Dialect& dialect_of(const StepsHead& head) {
+  return dialect_of(head.peer, head.where, head.release, head.defects);
+}
 
 // How a peer holds its hyperparameters: as they were given, or rounded to float32 first.
 enum class Hyperparameters : uint8_t { float64, float32 };

@@ -16,6 +16,8 @@ RecordedSteps::RecordedSteps(const Trace& trace, std::string_view tensor) : trac
   head_.where = trace.file();
   head_.tensor = info.name;
   head_.peer = trace.peer();
+  head_.release = trace.release();
+  head_.defects = trace.defects();
   head_.options = trace.options_json();
   head_.shape = info.shape;
   head_.steps = trace.steps();

@@ -26,10 +26,12 @@ struct ShownState {
 
 // What does not change from step to step.
 struct StepsHead {
-  std::string where;    // begins every message: the file, or the program
-  std::string tensor;   // its name
-  std::string peer;     // the dialect
-  std::string options;  // JSON object under the peer's names, as of the first step
+  std::string where;                 // begins every message: the file, or the program
+  std::string tensor;                // its name
+  std::string peer;                  // the dialect
+  std::string release;               // version of the peer's package; empty: not said
+  std::vector<std::string> defects;  // bugs of that version that the run is said to have
+  std::string options;               // JSON object under the peer's names, as of the first step
   std::vector<int64_t> shape;
   int64_t steps = 0;
   int64_t clock = 0;  // steps that led to the start; 0: a new optimizer

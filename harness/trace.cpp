@@ -159,6 +159,14 @@ Trace::Trace(SafeTensors file) : file_(std::move(file)) {
   options_ = meta("options");
   if (!parse_json(name, "metadata 'options'", options_).is_object())
     throw InputError(fmt::format("{}: metadata 'options': expected a JSON object", name));
+  if (file_.metadata().contains("version")) release_ = meta("version");
+  if (file_.metadata().contains("defects")) {
+    const json defects = parse_json(name, "metadata 'defects'", meta("defects"));
+    const bool names = defects.is_array() &&
+                       std::all_of(defects.begin(), defects.end(), [](const json& item) { return item.is_string(); });
+    if (!names) throw InputError(fmt::format("{}: metadata 'defects': expected a JSON array of names", name));
+    defects_ = defects.get<std::vector<std::string>>();
+  }
   const json steps = parse_json(name, "metadata 'steps'", meta("steps"));
   if (!steps.is_number_unsigned() || steps.get<uint64_t>() < 1 || steps.get<uint64_t>() > 1'000'000'000)
     throw InputError(fmt::format("{}: metadata 'steps': expected a number from 1 to 10^9", name));

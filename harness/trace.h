@@ -59,6 +59,8 @@ class Trace {
   const std::string& file() const { return file_.name(); }
   const std::string& peer() const { return peer_; }             // dialect, "none" for gradients alone
   const std::string& options_json() const { return options_; }  // the peer's own names
+  const std::string& release() const { return release_; }       // version of the peer's package; empty: not said
+  const std::vector<std::string>& defects() const { return defects_; }  // bugs that the run is said to have
   int64_t steps() const { return steps_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo& tensor(std::string_view name) const;  // throws InputError listing the known ones
@@ -74,7 +76,8 @@ class Trace {
 
  private:
   SafeTensors file_;
-  std::string peer_, options_;
+  std::string peer_, options_, release_;
+  std::vector<std::string> defects_;
   int64_t steps_ = 0;
   std::vector<TensorInfo> tensors_;
 };

@@ -44,4 +44,23 @@ std::optional<FactorAxes> matrix_axes(const Shape& shape) {
   return shape.size() == 2 ? last_two_axes(shape) : std::nullopt;
 }
 
+std::vector<int64_t> order_without_axis(const Shape& shape, const FactorAxes& axes, bool rows) {
+  const size_t kept = rows ? axes.row : axes.col, averaged = rows ? axes.col : axes.row;
+  std::vector<int64_t> out{0};
+  int64_t slices = 1;
+  for (size_t a = 0; a < shape.size(); ++a)
+    if (a != kept && a != averaged) slices *= shape[a];
+  int64_t coarser = slices;  // stride of the axis before, counted in slices
+  for (size_t a = 0; a < shape.size(); ++a) {
+    if (a == averaged) continue;
+    if (a != kept) coarser /= shape[a];
+    const int64_t stride = a == kept ? 1 : coarser * shape[kept];
+    std::vector<int64_t> finer;
+    for (const int64_t at : out)
+      for (int64_t k = 0; k < shape[a]; ++k) finer.push_back(at + k * stride);
+    out = std::move(finer);
+  }
+  return out;
+}
+
 }  // namespace plumbline::reference

@@ -35,6 +35,10 @@ std::optional<FactorAxes> two_largest_axes(const Shape& shape, int64_t minimum);
 // Both axes of a matrix, no others                                       [rlx]
 std::optional<FactorAxes> matrix_axes(const Shape& shape);
 
+// Averages over one of both axes that a program keeps in the tensor's shape without that axis: its k-th value is at [k]
+// of ours, which are (slices, kept). Rows are averaged over axes.col.
+std::vector<int64_t> order_without_axis(const Shape& shape, const FactorAxes& axes, bool rows);
+
 // f(slice, row, line) for every row of every matrix; `line` maps its columns and has a fixed stride of 1 where it can,
 // so that Eigen vectorises.
 template <class F>

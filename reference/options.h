@@ -50,7 +50,8 @@ struct OptionField {
     std::span<const Member> members;
   };
   std::string_view name;
-  std::variant<double Options::*, std::optional<double> Options::*, int64_t Options::*, bool Options::*, Choice, List>
+  std::variant<double Options::*, std::optional<double> Options::*, int64_t Options::*, bool Options::*,
+               std::optional<bool> Options::*, Choice, List>
       member;
   Range range{};
 };
@@ -84,6 +85,8 @@ std::string valid_text(const OptionField<Options>& field) {
         using M = std::decay_t<decltype(m)>;
         if constexpr (std::is_same_v<M, bool Options::*>)
           return "true|false";
+        else if constexpr (std::is_same_v<M, std::optional<bool> Options::*>)
+          return "none|true|false";
         else if constexpr (std::is_same_v<M, typename Field::Choice>)
           return option_text::join(m.names);
         else if constexpr (std::is_same_v<M, std::optional<double> Options::*>)
@@ -114,6 +117,8 @@ std::string print_field(const OptionField<Options>& field, const Options& option
           return out + "]";
         } else if constexpr (std::is_same_v<M, bool Options::*>) {
           return options.*m ? "true" : "false";
+        } else if constexpr (std::is_same_v<M, std::optional<bool> Options::*>) {
+          return !(options.*m) ? "none" : *(options.*m) ? "true" : "false";
         } else if constexpr (std::is_same_v<M, int64_t Options::*>) {
           return std::to_string(options.*m);
         } else {
@@ -132,7 +137,7 @@ bool parse_field(const OptionField<Options>& field, Options& options, std::strin
         using M = std::decay_t<decltype(m)>;
         if constexpr (std::is_same_v<M, typename Field::Choice>) {
           for (size_t k = 0; k < m.names.size(); ++k)
-            if (m.names[k] == text) return m.set(options, static_cast<int>(k)), true;
+            if (m.names[k] == (text == "null" ? "none" : text)) return m.set(options, static_cast<int>(k)), true;
           return false;
         } else if constexpr (std::is_same_v<M, typename Field::List>) {
           const auto values = option_text::parse_list(text);
@@ -149,6 +154,10 @@ bool parse_field(const OptionField<Options>& field, Options& options, std::strin
               return false;
           }
           options = changed;
+          return true;
+        } else if constexpr (std::is_same_v<M, std::optional<bool> Options::*>) {
+          if (text != "true" && text != "false" && text != "none" && text != "null") return false;
+          options.*m = text == "true" ? std::optional(true) : text == "false" ? std::optional(false) : std::nullopt;
           return true;
         } else if constexpr (std::is_same_v<M, bool Options::*>) {
           if (text != "true" && text != "false") return false;

@@ -16,7 +16,7 @@ enum class Slot : uint8_t {
   col,                     // (slices, n): C
   second_moment,           // shape of the tensor: V
   momentum,                // shape of the tensor: M
-  confidence_row,          // (slices, m): rows of S
+  confidence_row,          // (slices, m): rows of S; all of S where it is not factored
   confidence_col,          // (slices, n): columns of S
   low_rank_momentum,       // (m, r) or (r, n): first moment of the projected gradient
   low_rank_second_moment,  // likewise: its second moment
@@ -24,11 +24,12 @@ enum class Slot : uint8_t {
   low_rank_col,            // (1, columns)
   projection,              // (r, n) for m >= n, else (m, r): P in force
   previous_norm,           // (1): what the limiter recorded
+  largest_second_moment,   // shape of the tensor: the largest V so far
 };
 
 // What the numerator is divided by: V of the tensor's shape, or R_i C_j / normalizer over the batch.
 struct SecondMoment {
-  const Tensor* full = nullptr;
+  Tensor* full = nullptr;
   const Tensor* row = nullptr;
   const Tensor* col = nullptr;
   const Vector* normalizer = nullptr;  // (slices): mean_i R

@@ -1,8 +1,11 @@
 // Projections of the gradient, statistics in their space and what full-rank updates are made of them.
+#include <utility>
+
 #include "harness/contracts/bounded_transforms.h"
 #include "reference/transforms/limiter.h"
 #include "reference/transforms/projected_residual.h"
 #include "reference/transforms/projected_scaling.h"
+#include "reference/transforms/projected_update.h"
 
 namespace plumbline::harness {
 namespace {
@@ -21,7 +24,8 @@ class Space {
         rank_(of.projection().options().rank),
         alpha_(of.projection().options().alpha),
         projection_(size_t(of.projection().matrix().size())),
-        low_(size_t(of.gradient().size())) {
+        low_(size_t(of.gradient().size())),
+        overwritten_by_(of.overwritten_by()) {
     const SlotNames names = {{Slot::momentum, Slot::low_rank_momentum},
                              {Slot::second_moment, Slot::low_rank_second_moment},
                              {Slot::row, Slot::low_rank_row},
@@ -41,7 +45,13 @@ class Space {
         low_[size_t(right_ ? i * rank_ + j : i * cols_ + j)] = a.total(sum);
       }
     BoundedStep inner{step.t, a, step.types, step.parameter, &low_, &low_};
-    for (const auto& transform : chain_) transform->apply(inner);
+    for (size_t k = 0; k < chain_.size(); ++k) {
+      chain_[k]->apply(inner);
+      if (k + 1 != overwritten_by_) continue;
+      BoundedVector left(low_.size());
+      for (size_t i = 0; i < left.size(); ++i) left[i] = inner.element(i);
+      low_ = std::move(left);
+    }
     normalised_.resize(low_.size());
     for (size_t i = 0; i < low_.size(); ++i) normalised_[i] = inner.element(i);
   }
@@ -100,6 +110,7 @@ class Space {
   int64_t rows_, cols_, rank_;
   double alpha_;
   BoundedVector projection_, low_, normalised_;
+  size_t overwritten_by_;
   std::vector<std::unique_ptr<BoundedTransform>> chain_;
 };
 
@@ -150,6 +161,22 @@ class Residual final : public BoundedTransform {
   BoundedVector previous_{1}, rest_, residual_, update_;
 };
 
+class Returned final : public BoundedTransform {
+ public:
+  explicit Returned(const reference::ProjectedUpdate& of) : space_(of.low_rank()) {}
+  // u = back(N_low)
+  void apply(BoundedStep& step) override {
+    space_.run(step);
+    space_.back(step.arithmetic, space_.normalised(), update_);
+    step.set_update(update_);
+  }
+  BoundedVector* state(Slot slot) override { return space_.state(slot); }
+
+ private:
+  Space space_;
+  BoundedVector update_;
+};
+
 }  // namespace
 
 std::unique_ptr<BoundedTransform> make_bounded_low_rank(const reference::Transform& transform) {
@@ -157,6 +184,8 @@ std::unique_ptr<BoundedTransform> make_bounded_low_rank(const reference::Transfo
     return std::make_unique<Scaling>(*t);
   if (const auto* t = dynamic_cast<const reference::ProjectedResidual*>(&transform))
     return std::make_unique<Residual>(*t);
+  if (const auto* t = dynamic_cast<const reference::ProjectedUpdate*>(&transform))
+    return std::make_unique<Returned>(*t);
   return nullptr;
 }
 

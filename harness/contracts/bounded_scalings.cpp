@@ -1,11 +1,15 @@
 // What scales an update or the parameter, and the descent.
+#include <algorithm>
 #include <stdexcept>
 
 #include "harness/contracts/bounded_transforms.h"
 #include "reference/transforms/bias_correction.h"
+#include "reference/transforms/caution.h"
 #include "reference/transforms/clip.h"
 #include "reference/transforms/coupled_decay.h"
 #include "reference/transforms/descend.h"
+#include "reference/transforms/first_again.h"
+#include "reference/transforms/gradient_decay.h"
 #include "reference/transforms/limiter.h"
 #include "reference/transforms/negate.h"
 #include "reference/transforms/nonfinite.h"
@@ -28,19 +32,21 @@ Bounded rms_of(const PeerArithmetic& a, const BoundedVector& x) {
 
 class Clip final : public BoundedTransform {
  public:
-  explicit Clip(const reference::ClipByRms& of) : threshold_(of.threshold()), on_(of.on()) {}
+  explicit Clip(const reference::ClipByRms& of) : threshold_(of.threshold()), on_(of.on()), nan_(of.nan()) {}
   void apply(BoundedStep& step) override {
     const TypeRounding& r = step.arithmetic.values();
     const Bounded rms = on_ == reference::ClipOn::update ? step.update_rms() : step.rms_before_limiter;
+    if (std::isnan(rms.value) && nan_ == reference::NanRatio::is_one) return;
     // RMS/d, or a product with 1/d
     const Bounded clip = at_least({1}, r.rounded(r.quotient(rms, step.arithmetic.at_use({threshold_}))));
-    step.clip_acted = clip.value > 1;
+    step.clip_acted |= clip.value > 1;
     step.scale = r.quotient(step.scale, clip);
   }
 
  private:
   double threshold_;
   reference::ClipOn on_;
+  reference::NanRatio nan_;
 };
 
 class Size final : public BoundedTransform {
@@ -57,8 +63,11 @@ class Size final : public BoundedTransform {
       rho.error = std::fmax(cap.error, inverse.error);
     }
     Bounded alpha = a.at_use(rho);
-    if (options_.scale_parameter)
-      alpha = a.values().product(alpha, at_least(a.at_use({options_.eps2}), rms_of(a, step.parameter)));
+    if (options_.scale_parameter) {
+      const Bounded floor = a.at_use({options_.eps2}), rms = rms_of(a, step.parameter);
+      const bool floored = std::isnan(rms.value) && options_.nan_is_floor;
+      alpha = a.values().product(alpha, floored ? floor : at_least(floor, rms));
+    }
     step.rho = rho;
     step.step_size = alpha;
     step.scale = a.values().product(step.scale, alpha);
@@ -118,6 +127,58 @@ class Decay final : public BoundedTransform {
   reference::WeightDecayOptions options_;
 };
 
+class WithGradient final : public BoundedTransform {
+ public:
+  explicit WithGradient(double weight_decay) : weight_decay_(weight_decay) {}
+  // g <- g + lambda p
+  void apply(BoundedStep& step) override {
+    const PeerArithmetic& a = step.arithmetic;
+    const Bounded lambda = a.at_use({weight_decay_});
+    gradient_.resize(step.gradient->size());
+    for (size_t i = 0; i < gradient_.size(); ++i)
+      gradient_[i] = a.values().sum((*step.gradient)[i], a.values().product(lambda, step.parameter[i]));
+    step.decay_acted = weight_decay_ != 0;
+    step.gradient = step.update = &gradient_;
+  }
+
+ private:
+  double weight_decay_;
+  BoundedVector gradient_;
+};
+
+// Where the sign of u g is open, so is whether u counts.
+class Cautious final : public BoundedTransform {
+ public:
+  void apply(BoundedStep& step) override {
+    const TypeRounding& r = step.arithmetic.values();
+    const BoundedVector& g = *step.gradient;
+    double certain = 0, open = 0, agreeing = 0;
+    update_.resize(step.update->size());
+    for (size_t i = 0; i < update_.size(); ++i) {
+      const Bounded u = (*step.update)[i];
+      const double product = u.value * step.scale.value * g[i].value;
+      const bool decided = std::fabs(u.value) > u.error && std::fabs(g[i].value) > g[i].error;
+      update_[i] = product > 0 ? u : Bounded{0};
+      agreeing += product > 0;
+      if (decided) {
+        certain += product > 0;
+      } else if (!(u.exactly(0) || g[i].exactly(0))) {
+        open += 1;
+        update_[i].error = u.magnitude();
+      }
+    }
+    const auto n = double(update_.size());
+    const double floor = reference::Caution::kSmallestShare;
+    const double share = std::max(agreeing / n, floor), low = std::max(certain / n, floor),
+                 high = std::max((certain + open) / n, floor);
+    step.set_update(update_);
+    step.scale = r.quotient(step.scale, r.rounded({share, std::max(share - low, high - share)}, 2));
+  }
+
+ private:
+  BoundedVector update_;
+};
+
 class WithUpdate final : public BoundedTransform {
  public:
   explicit WithUpdate(double weight_decay) : weight_decay_(weight_decay) {}
@@ -156,6 +217,12 @@ class Growth final : public BoundedTransform {
   void apply(BoundedStep& step) override {
     const TypeRounding& r = step.arithmetic.values();
     step.rms_before_limiter = step.update_rms();
+    if (options_.zero_nonfinite && !std::isfinite(step.rms_before_limiter.value)) {
+      nothing_.assign(step.update->size(), {});
+      step.set_update(nothing_);
+      step.scale = {1};
+      step.rms_before_limiter = {};
+    }
     const Bounded norm = r.product(r.root(step.square_sum()), {std::fabs(step.scale.value), step.scale.error});
     const Bounded limiter = bounded_limiter(step, options_.margin, options_.record_below, norm, previous_[0]);
     step.limiter_acted = limiter.value > 1;
@@ -165,7 +232,7 @@ class Growth final : public BoundedTransform {
 
  private:
   reference::LimiterOptions options_;
-  BoundedVector previous_{1};
+  BoundedVector previous_{1}, nothing_;
 };
 
 class Factor final : public BoundedTransform {
@@ -216,6 +283,34 @@ class Policy final : public BoundedTransform {
   BoundedVector cleaned_;
 };
 
+// Every step is the first.
+class First final : public BoundedTransform {
+ public:
+  explicit First(const reference::FirstAgain& of) {
+    for (const auto& transform : of.chain()) chain_.push_back(make_bounded(*transform));
+  }
+  void apply(BoundedStep& step) override {
+    BoundedStep first = step;
+    first.t = 1;
+    for (const auto& transform : chain_) {
+      transform->apply(first);
+      if (first.skipped) break;
+    }
+    step.skipped = first.skipped;
+    step.clip_acted |= first.clip_acted;
+    step.limiter_acted |= first.limiter_acted;
+    step.decay_acted |= first.decay_acted;
+  }
+  BoundedVector* state(Slot slot) override {
+    for (const auto& transform : chain_)
+      if (BoundedVector* found = transform->state(slot)) return found;
+    return nullptr;
+  }
+
+ private:
+  std::vector<std::unique_ptr<BoundedTransform>> chain_;
+};
+
 // Sums that another transform takes on the way.
 class Nothing final : public BoundedTransform {
  public:
@@ -260,12 +355,16 @@ std::unique_ptr<BoundedTransform> make_bounded_scaling(const reference::Transfor
     return std::make_unique<Decay>(t->options());
   if (const auto* t = dynamic_cast<const reference::CoupledDecay*>(&transform))
     return std::make_unique<WithUpdate>(t->weight_decay());
+  if (const auto* t = dynamic_cast<const reference::GradientDecay*>(&transform))
+    return std::make_unique<WithGradient>(t->weight_decay());
+  if (dynamic_cast<const reference::Caution*>(&transform)) return std::make_unique<Cautious>();
   if (dynamic_cast<const reference::Descend*>(&transform)) return std::make_unique<Descent>();
   if (const auto* t = dynamic_cast<const reference::Limiter*>(&transform))
     return std::make_unique<Growth>(t->options());
   if (const auto* t = dynamic_cast<const reference::Scale*>(&transform)) return std::make_unique<Factor>(t->factor());
   if (dynamic_cast<const reference::Negate*>(&transform)) return std::make_unique<Sign>();
   if (const auto* t = dynamic_cast<const reference::NonfinitePolicy*>(&transform)) return std::make_unique<Policy>(*t);
+  if (const auto* t = dynamic_cast<const reference::FirstAgain*>(&transform)) return std::make_unique<First>(*t);
   // a peer's momentum is recorded as values: it has no steps
   if (dynamic_cast<const reference::SquareSums*>(&transform) || dynamic_cast<const reference::Resolution*>(&transform))
     return std::make_unique<Nothing>();

@@ -28,7 +28,7 @@ struct StoredTypes {
 
 // V of the tensor's shape, or R_i C_j / normalizer over the batch.
 struct BoundedMoment {
-  const BoundedVector* full = nullptr;
+  BoundedVector* full = nullptr;
   const BoundedVector* row = nullptr;
   const BoundedVector* col = nullptr;
   const BoundedVector* normalizer = nullptr;

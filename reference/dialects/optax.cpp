@@ -1,6 +1,5 @@
 #include "reference/dialects/optax.h"
 
-#include <algorithm>
 #include <array>
 
 #include "reference/transforms/clip.h"
@@ -38,22 +37,7 @@ constexpr double kSmallestScale = 1e-3;
 std::vector<int64_t> order(const Shape& shape, Slot slot) {
   const auto axes = two_largest_axes(shape, 0);
   if (!axes || (slot != Slot::row && slot != Slot::col)) return {};
-  const size_t kept = slot == Slot::row ? axes->row : axes->col, averaged = slot == Slot::row ? axes->col : axes->row;
-  std::vector<int64_t> out{0};
-  int64_t slices = 1;
-  for (size_t a = 0; a < shape.size(); ++a)
-    if (a != kept && a != averaged) slices *= shape[a];
-  int64_t coarser = slices;  // stride of the axis before, counted in slices
-  for (size_t a = 0; a < shape.size(); ++a) {
-    if (a == averaged) continue;
-    if (a != kept) coarser /= shape[a];
-    const int64_t stride = a == kept ? 1 : coarser * shape[kept];
-    std::vector<int64_t> finer;
-    for (const int64_t at : out)
-      for (int64_t k = 0; k < shape[a]; ++k) finer.push_back(at + k * stride);
-    out = std::move(finer);
-  }
-  return out;
+  return order_without_axis(shape, *axes, slot == Slot::row);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ struct TorchOptions {
   double d = 1;
   double weight_decay = 0;
   bool maximize = false;
+  std::optional<bool> foreach{};  // an implementation
   bool operator==(const TorchOptions&) const = default;
 };
 

@@ -5,13 +5,16 @@
 namespace plumbline::reference {
 
 Confidence::Confidence(const Shape& shape, FactorAxes axes, const ConfidenceOptions& o)
-    : momentum_(shape, o.beta1, o.store),
+    : momentum_(shape, o.beta1, o.store, {.form = o.form}),
       instability_(shape, axes,
                    {.schedule = DecaySchedule::fixed(o.beta3),
                     .eps1 = o.eps2,
                     .normalizer_floor = o.normalizer_floor,
-                    .factor_floor = o.factor_floor}),
-      resolution_(o.resolution) {}
+                    .factor_floor = o.factor_floor,
+                    .floors_normalizer = o.floors_normalizer,
+                    .form = o.form}),
+      resolution_(o.resolution),
+      overwrites_(o.overwrites) {}
 
 void Confidence::apply(Step& step) {
   shape_like(residual_, step.update().shape, step.update().size());
@@ -26,6 +29,7 @@ void Confidence::apply(Step& step) {
   resolution_.apply(inner);
   inner.set_update(step.update());
   divide_.apply(inner);
+  if (overwrites_) momentum_.state(Slot::momentum)->data = inner.update().data;
   if (!step.record) return step.set_update(inner.update());
   std::swap(step.record->confidence_row, record_.row);
   std::swap(step.record->confidence_col, record_.col);

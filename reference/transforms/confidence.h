@@ -14,10 +14,13 @@ namespace plumbline::reference {
 struct ConfidenceOptions {
   double beta1 = 0.9;
   double beta3 = 0.9999;
-  double eps2 = 1e-16;          // added to the squares of u - M
-  double normalizer_floor = 0;  // of mean_i of the row averages
-  double factor_floor = 0;      // of the row and column averages, at use
-  MomentumStore store{};        // what is kept of M; none: M
+  double eps2 = 1e-16;             // added to the squares of u - M
+  double normalizer_floor = 0;     // of mean_i of the row averages
+  double factor_floor = 0;         // of the row and column averages, at use
+  MomentumStore store{};           // what is kept of M; none: M
+  bool floors_normalizer = false;  // that mean is of floored row averages
+  AverageForm form = AverageForm::sum;
+  bool overwrites = false;  // a program that works in place leaves the update where M was
   Resolution::Options resolution{};
 };
 
@@ -31,12 +34,14 @@ class Confidence final : public Transform {
   const Momentum& momentum() const { return momentum_; }
   const FactoredMoment& instability() const { return instability_; }
   const Precondition& division() const { return divide_; }
+  bool overwrites() const { return overwrites_; }
 
  private:
   Momentum momentum_;
   FactoredMoment instability_;
   Resolution resolution_;
   Precondition divide_;
+  bool overwrites_;
   Tensor residual_;    // u - M
   StepRecord record_;  // of the averages, where somebody asks
 };

@@ -1,5 +1,7 @@
 #include "reference/transforms/factored_moment.h"
 
+#include "reference/transforms/average.h"
+
 namespace plumbline::reference {
 
 FactoredMoment::FactoredMoment(const Shape& shape, FactorAxes axes, const FactoredMomentOptions& options)
@@ -16,23 +18,34 @@ void FactoredMoment::apply(Step& step) {
   const SquareSums& sums = shared ? *step.sums : own_;
   const int64_t m = sums.batch.rows, n = sums.batch.cols;
 
-  const auto [w, old] = options_.schedule.at(step.t);
-  const double eps1 = options_.eps1;
+  const AverageStart& start = options_.start;
+  const bool begins = start.at(step.t);
+  const Weights weights = begins && start.whole ? Weights{} : options_.schedule.at(step.t);
+  const double eps1 = begins && start.without_eps1 ? 0 : options_.eps1;
+  if (begins && start.every > 0) {
+    row_.data.setZero();
+    col_.data.setZero();
+  }
   // R_i <- (1-w) R_i + w (mean_j g^2 + eps1)
-  row_.data = old * row_.data + w * (sums.row / static_cast<double>(n) + eps1);
+  update_average(row_.data, sums.row / static_cast<double>(n) + eps1, weights, options_.form);
   // C_j <- (1-w) C_j + w (mean_i g^2 + eps1)
-  col_.data = old * col_.data + w * (sums.col / static_cast<double>(m) + eps1);
+  update_average(col_.data, sums.col / static_cast<double>(m) + eps1, weights, options_.form);
+  if (begins && start.floor > 0) {
+    raise_to(row_.data, start.floor);
+    raise_to(col_.data, start.floor);
+  }
 
   for (int64_t s = 0; s < sums.batch.slices(); ++s) {
-    const auto row = row_.data.segment(s * m, m);
+    Vector row = row_.data.segment(s * m, m);
+    if (options_.floors_normalizer) raise_to(row, options_.factor_floor);
     const double normalizer = options_.normalizer == Normalizer::mean ? row.mean() : row.sum();
     normalizer_[s] = options_.normalizer_floor > normalizer ? options_.normalizer_floor : normalizer;
   }
 
   step.moment = {nullptr, &row_, &col_, &normalizer_, options_.factor_floor, &own_.batch};
   if (step.record) {
-    step.record->weight = w;
-    step.record->old_weight = old;
+    step.record->weight = weights.sample;
+    step.record->old_weight = weights.old;
     copy_to(step.record->row, row_);
     copy_to(step.record->col, col_);
     step.record->row_mean = normalizer_;

@@ -16,8 +16,11 @@ struct FactoredMomentOptions {
   DecaySchedule schedule;
   double eps1 = 0;  // added to the mean squares
   Normalizer normalizer = Normalizer::mean;
-  double normalizer_floor = 0;  // max(normalizer, floor) at use
-  double factor_floor = 0;      // max(R, floor), max(C, floor) at use; the normalizer is of R itself
+  double normalizer_floor = 0;     // max(normalizer, floor) at use
+  double factor_floor = 0;         // max(R, floor), max(C, floor) at use; the normalizer is of R itself
+  bool floors_normalizer = false;  // the normalizer is of max(R, floor) instead
+  AverageStart start{};
+  AverageForm form = AverageForm::sum;
 };
 
 class FactoredMoment final : public Transform {

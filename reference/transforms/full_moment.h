@@ -9,6 +9,8 @@ namespace plumbline::reference {
 struct FullMomentOptions {
   DecaySchedule schedule;
   double eps1 = 0;  // added to the squares
+  AverageStart start{};
+  AverageForm form = AverageForm::sum;
 };
 
 class FullMoment final : public Transform {

@@ -17,6 +17,12 @@ double Limiter::limit(int64_t t, double norm) {
 }
 
 void Limiter::apply(Step& step) {
+  if (options_.zero_nonfinite && !std::isfinite(step.update_rms())) {
+    shape_like(nothing_, step.update().shape, step.update().size());
+    nothing_.data.setZero();
+    step.set_update(nothing_);
+    step.scale = 1;
+  }
   const double update_rms = step.update_rms();
   step.rms_before_limiter = update_rms;
   const double norm = update_rms * std::sqrt(static_cast<double>(step.update().size()));

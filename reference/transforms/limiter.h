@@ -7,8 +7,9 @@
 namespace plumbline::reference {
 
 struct LimiterOptions {
-  double margin = 0.01;     // gamma
-  double record_below = 0;  // a previous norm below this, or NaN, only records, as the first step does
+  double margin = 0.01;         // gamma
+  double record_below = 0;      // a previous norm below this, or NaN, only records, as the first step does
+  bool zero_nonfinite = false;  // a norm that is no number counts as 0, and so does the update
 };
 
 class Limiter final : public Transform {
@@ -25,6 +26,7 @@ class Limiter final : public Transform {
  private:
   LimiterOptions options_;
   Tensor previous_norm_;  // (1): nu'
+  Tensor nothing_;        // zeros, where the update is none
 };
 
 }  // namespace plumbline::reference

@@ -9,9 +9,10 @@ constexpr double kEps = 1e-8;  // added to norms of G_low
 
 }  // namespace
 
-LowRank::LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain)
+LowRank::LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain, size_t overwritten_by)
     : projection_(std::move(projection)),
       chain_(std::move(chain)),
+      overwritten_by_(overwritten_by),
       gradient_(projection_.low_shape()),
       normalised_(projection_.low_shape()) {}
 
@@ -19,13 +20,16 @@ void LowRank::run(Step& step) {
   projection_.refresh(step.t, *step.gradient);
   projection_.project(*step.gradient, gradient_);
   Step low(step.t, step.parameter, gradient_, step.record ? &record_ : nullptr);
-  for (const auto& transform : chain_) transform->apply(low);
+  if (step.record) copy_to(step.record->low_rank_gradient, gradient_);
+  for (size_t k = 0; k < chain_.size(); ++k) {
+    chain_[k]->apply(low);
+    if (k + 1 == overwritten_by_) gradient_.data = low.scale * low.update().data;
+  }
   normalised_.data = low.scale * low.update().data;
   if (!step.record) return;
   StepRecord& record = *step.record;
   record.weight = record_.weight;
   record.old_weight = record_.old_weight;
-  copy_to(record.low_rank_gradient, gradient_);
   copy_to(record.normalised, normalised_);
   std::swap(record.low_rank_momentum, record_.momentum);
   std::swap(record.low_rank_second_moment, record_.second_moment);
@@ -81,6 +85,10 @@ Tensor* LowRank::state(Slot slot) {
       break;
     case Slot::low_rank_col:
       inner = Slot::col;
+      break;
+    case Slot::confidence_row:
+    case Slot::confidence_col:
+      inner = slot;
       break;
     default:
       return nullptr;

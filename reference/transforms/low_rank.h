@@ -15,8 +15,10 @@ enum class ScaleType : uint8_t { channel, tensor };
 
 class LowRank {
  public:
-  // `chain` acts on G_low and leaves N_low; its state appears under the low_rank slots.
-  LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain);
+  // `chain` acts on G_low and leaves N_low; its state appears under the low_rank slots, that of a confidence under its
+  // own. A program that works in place may leave in G_low the update that transform number `overwritten_by` (from 1)
+  // makes of it, which the scaling then divides by.
+  LowRank(Projection projection, std::vector<std::unique_ptr<Transform>> chain, size_t overwritten_by = 0);
 
   void run(Step& step);  // fills the rest
   // s: (rows) or (columns) of the gradient, or (1) for the tensor
@@ -29,10 +31,12 @@ class LowRank {
   const Tensor& normalised() const { return normalised_; }  // N_low
   Tensor* state(Slot slot);
   std::span<const std::unique_ptr<Transform>> chain() const { return chain_; }
+  size_t overwritten_by() const { return overwritten_by_; }
 
  private:
   Projection projection_;
   std::vector<std::unique_ptr<Transform>> chain_;
+  size_t overwritten_by_;
   Tensor gradient_, normalised_;
   StepRecord record_;  // of the chain, where somebody asks
 };

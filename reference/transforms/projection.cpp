@@ -16,6 +16,10 @@ Projection::Projection(const Shape& shape, ProjectionOptions options) : options_
   rows_ = shape[0];
   cols_ = 1;
   for (size_t a = 1; a < shape.size(); ++a) cols_ *= shape[a];
+  right_ = rows_ >= cols_;
+  if (options_.side == ProjectionSide::against_shape) right_ = !right_;
+  if (options_.side == ProjectionSide::right || options_.side == ProjectionSide::left)
+    right_ = options_.side == ProjectionSide::right;
   projection_ = right() ? Tensor({options_.rank, cols_}) : Tensor({rows_, options_.rank});
 }
 

@@ -14,7 +14,8 @@ void StepSize::apply(Step& step) {
   double alpha = rho;
   if (options_.scale_parameter) {
     const double parameter_rms = rms(step.parameter);
-    alpha *= parameter_rms <= options_.eps2 ? options_.eps2 : parameter_rms;  // NaN stays NaN
+    const bool floored = parameter_rms <= options_.eps2 || (std::isnan(parameter_rms) && options_.nan_is_floor);
+    alpha *= floored ? options_.eps2 : parameter_rms;
     if (step.record) step.record->parameter_rms = parameter_rms;
   }
   step.rho = rho;

@@ -13,7 +13,8 @@ struct StepSizeOptions {
   bool relative = false;
   std::optional<double> warmup{};  // relative only: the cap is warmup * t instead of lr
   bool scale_parameter = true;
-  double eps2 = 1e-3;  // floor of RMS(p)
+  double eps2 = 1e-3;         // floor of RMS(p)
+  bool nan_is_floor = false;  // max(eps2, NaN) is eps2, as where a program compares numbers of its host
 };
 
 class StepSize final : public Transform {

@@ -19,6 +19,8 @@ namespace {
 
 constexpr int64_t kM = 5, kN = 3;
 constexpr double kTiny = 0x1p-126;
+constexpr Version kVersion{0, 3, 0};
+const PeerContext kFloat32{.epsilon = 0x1p-23};
 
 double mean_rms(const Matrix& x) { return std::sqrt(x.square().mean()); }
 double growth_limit(double norm, double& previous, int t) {
@@ -63,9 +65,9 @@ double compare(Optimizer optimizer, Step straight, const std::function<void(Opti
 }
 
 TEST(Adafactor8bitTest, Version01FollowsItsFormula) {
-  const Adafactor8bit01Options o{.lr = 0.05, .weight_decay = 0.1, .relative_step = true};
+  const Adafactor8bitOptions o{.lr = 0.05, .weight_decay = 0.1, .relative_step = true};
   EXPECT_LE(
-      compare(make_adafactor8bit_01(o, {kM, kN}, 0x1p-23),
+      compare(make_adafactor8bit({0, 1, 0}, o, {kM, kN}, {.epsilon = 0x1p-23}),
               [](Straight& run, int t) {
                 const double rho = std::min(0.05, 1 / std::sqrt(t)), alpha = rho * std::max(1e-3, mean_rms(run.p));
                 const Matrix inverse = Straight::factored(run.g, run.row, run.col, std::pow(t, -0.8), 1e-30, 0x1p-23, 0)
@@ -78,7 +80,7 @@ TEST(Adafactor8bitTest, Version01FollowsItsFormula) {
 
 TEST(Adafactor8bitTest, MomentumIsOfTheGradientAndBiasIsCorrectedInTheDecayToo) {
   const Adafactor8bitOptions o{.lr = 0.05, .beta1 = 0.9, .beta2 = 0.99, .weight_decay = 0.1, .relative_step = false};
-  EXPECT_LE(compare(make_adafactor8bit(o, {kM, kN}, true),
+  EXPECT_LE(compare(make_adafactor8bit(kVersion, o, {kM, kN}, kFloat32),
                     [](Straight& run, int t) {
                       const double alpha = 0.05 * std::max(1e-3, mean_rms(run.p)) * std::sqrt(1 - std::pow(0.99, t)) /
                                            (1 - std::pow(0.9, t));
@@ -92,7 +94,7 @@ TEST(Adafactor8bitTest, MomentumIsOfTheGradientAndBiasIsCorrectedInTheDecayToo) 
 
 TEST(Adafactor8bitTest, ConfidenceHasNoSecondClip) {
   const Adafactor8bitOptions o{.lr = 0.05, .beta1 = 0.9, .beta3 = 0.99, .scale_parameter = false};
-  EXPECT_LE(compare(make_adafactor8bit(o, {kM, kN}, true),
+  EXPECT_LE(compare(make_adafactor8bit(kVersion, o, {kM, kN}, kFloat32),
                     [](Straight& run, int t) {
                       Matrix u =
                           run.g * Straight::factored(run.g, run.row, run.col, std::pow(t, -0.8), 1e-30, 1e-30, kTiny);
@@ -112,7 +114,7 @@ TEST(Adafactor8bitTest, ClipLooksAtTheNormBeforeTheLimiter) {
                                .factored = false,
                                .scale_weight_decay = false,
                                .enable_fira_for_adafactor = true};
-  EXPECT_LE(compare(make_adafactor8bit(o, {kM, kN}, true),
+  EXPECT_LE(compare(make_adafactor8bit(kVersion, o, {kM, kN}, kFloat32),
                     [](Straight& run, int t) {
                       const double alpha = 0.05 * std::max(1e-3, mean_rms(run.p)), w = std::pow(t, -0.8);
                       run.v = (1 - w) * run.v + w * run.g.square();
@@ -140,7 +142,7 @@ TEST(Adafactor8bitTest, ProjectedGradientIsLimitedAndClippedByItsUnlimitedNorm) 
       Vector row = Vector::Zero(kM), col = Vector::Zero(2);
       Matrix m = Matrix::Zero(kM, 2), v = Matrix::Zero(kM, 2);
       EXPECT_LE(compare(
-                    make_adafactor8bit(o, {kM, kN}, true),
+                    make_adafactor8bit(kVersion, o, {kM, kN}, kFloat32),
                     [&](Straight& run, int t) {
                       const Matrix low = (run.g.matrix() * projection.matrix().transpose()).array();
                       m = 0.9 * m + 0.1 * low;

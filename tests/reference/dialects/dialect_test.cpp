@@ -25,8 +25,59 @@ Optimizer make(std::string_view peer, std::vector<NamedOption> options, const Sh
 
 TEST(DialectTest, UnknownPeersListTheKnownOnes) {
   EXPECT_EQ(message([] { find_dialect("adam"); }),
-            "peer adam: unknown, known: torch, huggingface, came, apollo, fira, optax, rlx, adafactor8bit-0.1, "
-            "adafactor8bit, plumbline");
+            "peer adam: unknown, known: torch, huggingface, came, apollo, fira, optax, rlx, torch-adamw, galore, "
+            "pytorch-optimizer-adafactor, timm-adafactor, timm-adafactor-bv, pytorch-optimizer-came, "
+            "adafactor8bit-0.1, adafactor8bit, plumbline");
+}
+
+TEST(DialectTest, VersionsPickTheirRule) {
+  const auto range = [](std::string_view version) { return find_dialect("adafactor8bit", version).versions.text(); };
+  EXPECT_EQ(range("0.1.0"), "0.1.0");
+  EXPECT_EQ(range("0.2.3"), "0.2.2 - 0.2.4");
+  EXPECT_EQ(range("0.2.8"), "0.2.7 - 0.2.8");
+  EXPECT_EQ(range("0.4.6+cu130"), "0.4.6");
+  EXPECT_EQ(range(""), "0.3.0");  // what recordings without a version have always meant
+  EXPECT_EQ(find_dialect("torch", "2.11.0").name, "torch");
+  EXPECT_EQ(find_dialect("adafactor8bit-0.1").defects.front().name, "vector_variance_overwritten");
+}
+
+TEST(DialectTest, UnknownVersionsListThoseWhoseRulesAreKnown) {
+  for (const char* version : {"0.4.7", "0.1.1", "1", "0.4.x", "0.4.", "0.4.6x"}) {
+    const std::string text = message([&] { find_dialect("adafactor8bit", version); });
+    EXPECT_TRUE(text.starts_with("peer adafactor8bit: version " + std::string(version) + " unknown, rules known for "))
+        << text;
+    EXPECT_TRUE(text.ends_with(", 0.4.5, 0.4.6")) << text;
+  }
+}
+
+TEST(DialectTest, DefectsAreThoseOfTheVersion) {
+  const std::vector<std::string> vectors{"vector_variance_overwritten"};
+  EXPECT_NO_THROW(check_defects(find_dialect("adafactor8bit", "0.1.0"), vectors));
+  EXPECT_EQ(message([&] { check_defects(find_dialect("adafactor8bit", "0.4.0"), vectors); }),
+            "defect vector_variance_overwritten: unknown here, known: momentum_overwritten, "
+            "low_rank_gradient_overwritten");
+  EXPECT_EQ(message([&] { check_defects(find_dialect("torch"), vectors); }),
+            "defect vector_variance_overwritten: unknown here, known: none");
+}
+
+TEST(DialectTest, VersionsHaveTheirOwnOptionsAndDefaults) {
+  const auto value = [](std::string_view version, std::string_view name) -> std::string {
+    for (const OptionRow& row : find_dialect("adafactor8bit", version).options())
+      if (row.name == name) return row.default_value;
+    return "absent";
+  };
+  EXPECT_EQ(value("0.1.0", "relative_step"), "false");
+  EXPECT_EQ(value("0.1.4", "relative_step"), "true");
+  EXPECT_EQ(value("0.2.8", "eps"), "[none, 0.001]");
+  EXPECT_EQ(value("0.2.9", "eps"), "[1e-30, 0.001]");
+  EXPECT_EQ(value("0.2.9", "apollo_eps"), "1e-08");
+  EXPECT_EQ(value("0.4.6", "eps_came"), "1e-16");
+  EXPECT_EQ(value("0.4.2", "c_quant_type"), "absent");
+  EXPECT_EQ(value("0.4.4", "c_quant_type"), "none");
+  EXPECT_EQ(value("0.2.0", "apollo_beta1"), "0.9");
+  EXPECT_EQ(value("0.2.1", "apollo_beta1"), "absent");
+  EXPECT_THROW(find_dialect("adafactor8bit", "0.2.0").make(std::vector<NamedOption>{{"beta1", "0.9"}}, {2, 2}, {}),
+               std::invalid_argument);
 }
 
 TEST(DialectTest, UnknownOptionsListTheKnownOnes) {
