@@ -26,10 +26,11 @@ struct SlotQuantity {
   Slot slot;
   Quantity local, drift;
 };
-constexpr std::array<SlotQuantity, 11> kSlotQuantities = {{
+constexpr std::array<SlotQuantity, 12> kSlotQuantities = {{
     {Slot::row, Quantity::row, Quantity::row_drift},
     {Slot::col, Quantity::col, Quantity::col_drift},
     {Slot::second_moment, Quantity::second_moment, Quantity::second_moment_drift},
+    {Slot::largest_second_moment, Quantity::second_moment, Quantity::second_moment_drift},
     {Slot::low_rank_momentum, Quantity::low_rank_momentum, Quantity::low_rank_momentum_drift},
     {Slot::low_rank_second_moment, Quantity::low_rank_second_moment, Quantity::low_rank_second_moment_drift},
     {Slot::low_rank_row, Quantity::low_rank_row, Quantity::low_rank_row_drift},
