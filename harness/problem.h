@@ -106,7 +106,7 @@ struct Problem {
   Storage storage = Storage::al8;  // of averages of squares
   Rounding rounding = Rounding::nearest;
   int block = 2048;
-  Storage momentum_storage = Storage::uf4;
+  Storage momentum_storage = Storage::uf8;
   Rounding momentum_rounding = Rounding::stochastic;
   int momentum_block = 0;                           // 0: 128 for uf4, 256 for uf8
   Rounding parameter_rounding = Rounding::nearest;  // of 16-bit parameters

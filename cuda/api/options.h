@@ -82,8 +82,9 @@ struct GroupOptions {
   int block = 2048;                // values per scale of these: a power of two in [64, 2048]
   // Of these. linear_u8 and log_u8 take no dither, al8 where new samples weigh at least 0.02 at every step.
   Rounding rounding = Rounding::nearest;
-  Storage momentum_storage = Storage::uf4;  // fp32, bf16, uf8 or uf4
-  int momentum_block = 0;                   // 0 (128 for uf4, 256 for uf8) or as block
+  // fp32, bf16, uf8 or uf4. Costly: uf4 costs a training up to 2 % of its loss (reports/published/host/drift.md).
+  Storage momentum_storage = Storage::uf8;
+  int momentum_block = 0;  // 0 (128 for uf4, 256 for uf8) or as block
   // bf16 takes no dither, and nearest while 1 - beta1 > 2^-8. uf8 and uf4 of what is divided (momentum of the gradient,
   // CAME) take no dither, which leaves a residue where there was no gradient, and nearest while beta1 <= 1/2: above, it
   // never lets go. Costly, momentum of the update alone: nearest uf4 never moves a coordinate below about 5 % of its
@@ -103,7 +104,7 @@ struct Precision {
   Storage storage = Storage::al8;
   int block = 2048;
   Rounding rounding = Rounding::nearest;
-  Storage momentum_storage = Storage::uf4;
+  Storage momentum_storage = Storage::uf8;
   int momentum_block = 0;
   Rounding momentum_rounding = Rounding::stochastic;
   int64_t min_quantized_size = 4096;

@@ -1,5 +1,6 @@
 // Options of known optimizers, as their papers and programs set them. A preset is a start: change fields as you like.
-// All keep the library's defaults of storage: second moments in al8 to nearest, momentum in uf4, stochastic. 16-bit
+// All keep the library's defaults of storage: second moments in al8 to nearest, momentum in uf8, stochastic, whose
+// loss is within what seeds do (reports/published/host/drift.md). 16-bit
 // parameters are rounded stochastically: to nearest, bfloat16 loses decay and steps below half an ulp.
 #pragma once
 #include <string_view>

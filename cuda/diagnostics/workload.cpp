@@ -81,7 +81,7 @@ constexpr WorkloadRow kWork[] = {
     {"momentum, nearest", "130x301", f32, f32, ordinary, 3, "beta1=0.5 momentum_rounding=nearest"},
     {"momentum of the update", "130x4100", f32, f32, ordinary, 2, "beta1=0.9 momentum_of=update"},
     {"momentum of the update, bfloat16", "130x4100", bf16, bf16, ordinary, 2, "beta1=0.9 momentum_of=update"},
-    {"CAME, uf4", "130x4100", f32, f32, ordinary, 2, "beta1=0.9 momentum_of=update beta3=0.9999"},
+    {"CAME, uf4", "130x4100", f32, f32, ordinary, 2, "beta1=0.9 momentum_storage=uf4 momentum_of=update beta3=0.9999"},
     {"CAME, fp32", "64x1000", f32, f32, ordinary, 3,
      "beta1=0.9 momentum_of=update beta3=0.999 storage=fp32 momentum_storage=fp32"},
     {"CAME, batch, bfloat16", "3x40x260", bf16, bf16, ordinary, 3, "beta1=0.9 momentum_of=update beta3=0.999"},

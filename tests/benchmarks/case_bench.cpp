@@ -44,9 +44,9 @@ constexpr Row kRows[] = {
     {"factored/bf16", "param=bf16 grad=bf16"},
     {"full/al8", "factored=false"},
     {"full/linear_u8", "factored=false storage=linear_u8"},
-    {"momentum/uf4", "beta1=0.9"},
-    {"came/uf4", "beta1=0.9 momentum_of=update beta3=0.99"},
-    {"projected/uf4", "beta1=0.9 projection_rank=8"},
+    {"momentum/uf4", "beta1=0.9 momentum_storage=uf4"},
+    {"came/uf4", "beta1=0.9 momentum_storage=uf4 momentum_of=update beta3=0.99"},
+    {"projected/uf4", "beta1=0.9 momentum_storage=uf4 projection_rank=8"},
 };
 
 [[maybe_unused]] const bool registered = [] {

@@ -393,7 +393,7 @@ TEST(Case, AFocusThatActsIsNotVacuous) {
 TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
   const CaseResult result = run_case(
       parse_problem("shape=8x288 param=bf16 grad=bf16 storage=linear_u8 rounding=stochastic block=128 "
-                    "momentum_block=1024 parameter_rounding=stochastic "
+                    "momentum_storage=uf4 momentum_block=1024 parameter_rounding=stochastic "
                     "gradient_scale=0.10000000149011612 min_quantized_size=1 scale_parameter=false clip=0 beta1=0.9 "
                     "projection_rank=2 projection_seed=77 data=frozen:-4 init=-7 focus=projection steps=3 "
                     "seed=1046627535"),
@@ -405,7 +405,7 @@ TEST(Case, AProjectionThatCancelsIsBoundedOnBothSides) {
 // scales past the largest float32, whose updates would be below it.
 TEST(Case, AScaleThatOverflowsAllowsAnInfiniteParameter) {
   const CaseResult result = run_case(
-      parse_problem("shape=1x1023 storage=linear_u8 rounding=stochastic momentum_block=256 "
+      parse_problem("shape=1x1023 storage=linear_u8 rounding=stochastic momentum_storage=uf4 momentum_block=256 "
                     "gradient_scale=0.3333333432674408 min_quantized_size=1 parameter_norm=carried lr=0.1 beta2=0.9 "
                     "clip=0 maximize=true beta1=0.5 projection_rank=1 projection_refresh=2 projection_seed=1 "
                     "data=nonfinite:-5 init=-4 steps=3 seed=1986997951"),

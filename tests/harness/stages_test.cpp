@@ -18,16 +18,16 @@ using O = Observation;
 
 const std::string kShape = "shape=48x40 min_quantized_size=1 storage=fp32 steps=3 seed=5 ";
 const std::string kMomentum = kShape + "beta1=0.9 momentum_storage=fp32";
-const std::string kUf4 = kShape + "beta1=0.9";
+const std::string kUf4 = kShape + "beta1=0.9 momentum_storage=uf4";
 const std::string kUf8 = kShape + "beta1=0.9 momentum_storage=uf8 momentum_block=64 factored=false";
 const std::string kUpdate = kShape + "beta1=0.9 momentum_of=update momentum_storage=uf8 limiter_margin=0.01 clip=0.5";
-const std::string kCame = kShape + "beta1=0.9 momentum_of=update beta3=0.99 clip=0.5";
+const std::string kCame = kShape + "beta1=0.9 momentum_storage=uf4 momentum_of=update beta3=0.99 clip=0.5";
 const std::string kLimiter = kShape + "limiter_margin=0.01 clip=0 data=growing:-10";
 const std::string kProjected = kShape + "projection_rank=4 clip=0.01 projection_refresh=1 projection_eps=0.01";
 const std::string kProjectedMomentum = kProjected + " beta1=0.9 limiter_margin=0.01";
 const std::string kProjectedFactored = kProjected + " projection_factored=true";
 const std::string kSkip =
-    "shape=48x40 min_quantized_size=1 data=nonfinite:-6 nonfinite=skip steps=4 seed=5 beta1=0.9 "
+    "shape=48x40 min_quantized_size=1 data=nonfinite:-6 nonfinite=skip steps=4 seed=5 beta1=0.9 momentum_storage=uf4 "
     "momentum_of=update limiter_margin=0.01";
 
 double moved(double x, int float32_ulps) { return x * (1 + float32_ulps * 0x1p-23); }

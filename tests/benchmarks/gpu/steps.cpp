@@ -62,14 +62,18 @@ const std::vector<Variant>& variants() {
   static const std::vector<Variant> all = {
       {"carried", 2, 0.0, false, [](GroupOptions&) {}},
       {"fresh", 2, 0.0, true, [](GroupOptions& o) { o.parameter_norm = ParameterNorm::fresh; }},
-      {"momentum", 2, 1.6, false, [](GroupOptions& o) { o.beta1 = 0.9; }},
-      {"momentum_u", 2, 1.1, false, [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_of = MomentumOf::update; }},
+      {"momentum", 2, 1.6, false, [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_storage = Storage::uf4; }},
+      {"momentum_u", 2, 1.1, false,
+       [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_storage = Storage::uf4, o.momentum_of = MomentumOf::update; }},
       {"came", 3, 1.6, false,
-       [](GroupOptions& o) { o.beta1 = 0.9, o.momentum_of = MomentumOf::update, o.beta3 = 0.999; }},
+       [](GroupOptions& o) {
+         o.beta1 = 0.9, o.momentum_storage = Storage::uf4, o.momentum_of = MomentumOf::update, o.beta3 = 0.999;
+       }},
       {"full", 2, 3.0, false, [](GroupOptions& o) { o.factored = false; }},
       {"apollo1", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 1; }},
       {"apollo16", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 16; }},
-      {"apollo256", 2, 0.0, false, [](GroupOptions& o) { o.projection_rank = 256, o.beta1 = 0.9; }},
+      {"apollo256", 2, 0.0, false,
+       [](GroupOptions& o) { o.projection_rank = 256, o.beta1 = 0.9, o.momentum_storage = Storage::uf4; }},
   };
   return all;
 }

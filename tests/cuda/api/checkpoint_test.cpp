@@ -177,8 +177,9 @@ TEST_F(Checkpoint, OfTheHostRunsOnUnderTheEmulator) {
 
 // With nothing but the file: a reader of safetensors, and the formulas of the format.
 TEST_F(Checkpoint, IsReadWithoutTheLibrary) {
-  Training run({{"w", {50, 301}}, {"b", {90}}},
-               {options_of({{"beta1", "0.9"}, {"block", "64"}, {"limiter_margin", "0.1"}})});
+  Training run(
+      {{"w", {50, 301}}, {"b", {90}}},
+      {options_of({{"beta1", "0.9"}, {"momentum_storage", "uf4"}, {"block", "64"}, {"limiter_margin", "0.1"}})});
   for (int t = 1; t <= 3; ++t) run.step(t);
   ProgramData program;
   program.notes["epoch"] = "7";
@@ -340,7 +341,8 @@ TEST_F(Checkpoint, OtherFilesAreRefused) {
 
 // A checksum says that bytes are those that were written, not that they make sense.
 TEST_F(Checkpoint, NonsenseUnderAGoodChecksumIsRefused) {
-  Training run({{"w", {20, 33}}}, {options_of({{"beta1", "0.9"}})}), to(run.specs, run.optimizer.groups());
+  Training run({{"w", {20, 33}}}, {options_of({{"beta1", "0.9"}, {"momentum_storage", "uf4"}})}),
+      to(run.specs, run.optimizer.groups());
   run.step(1);
   save_checkpoint(run.optimizer, path_);
   const std::string bytes = read_file(path_);

@@ -245,7 +245,7 @@ TEST(State, BytesThatNoWriteMakesAreRejected) {
        "slot 'parameter_norm': -"},
   };
   for (const Damage& damage : damages) {
-    GroupOptions options = options_of({{"beta1", "0.9"}});
+    GroupOptions options = options_of({{"beta1", "0.9"}, {"momentum_storage", "uf4"}});
     for (const auto& [name, value] : damage.options) set_option(options, name, value);
     Training run({{"w", {20, 33}}}, {options}), same({{"w", {20, 33}}}, {options});
     run.step(1);

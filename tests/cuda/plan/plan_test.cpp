@@ -145,6 +145,7 @@ TEST(Plan, CountsTensorsPastTwoToThe31Elements) {
   came.beta1 = 0.9;
   came.beta3 = 0.99;
   came.momentum_of = MomentumOf::update;
+  came.momentum_storage = projected.momentum_storage = Storage::uf4;
   full.factored = false;
   full.storage = Storage::al16;
   projected.projection_rank = 4096;
@@ -199,12 +200,13 @@ struct Footprint {
 std::vector<Footprint> footprints() {
   GroupOptions momentum = presets::adafactor(), unprojected = presets::apollo();
   momentum.beta1 = 0.9;
+  momentum.momentum_storage = Storage::uf4;
   unprojected.beta1.reset();
   return {{"adafactor", presets::adafactor(), 0.0006},
-          {"adafactor with momentum", momentum, 0.54},
-          {"came", presets::came(), 0.54},
+          {"adafactor with momentum in uf4", momentum, 0.54},
+          {"came", presets::came(), 1.03},
           {"apollo without momentum", unprojected, 0.1},
-          {"apollo", presets::apollo(), 0.1},
+          {"apollo", presets::apollo(), 0.13},
           {"apollo mini", presets::apollo_mini(), 0.002}};
 }
 

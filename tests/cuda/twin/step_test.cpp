@@ -152,14 +152,16 @@ constexpr Type kHalf = Type::float16, kBrain = Type::bfloat16, kSingle = Type::f
   MOMENTUM, { "momentum_of", "update" }
 #define CAME \
   UPDATE, { "beta3", "0.99" }
+#define UF4 \
+  { "momentum_storage", "uf4" }
 #define LIMITED \
   { "limiter_margin", "0.01" }
 #define PROJECTED(rank) \
   { "projection_rank", rank }
 
 const Setting kSettings[] = {
-    {"gradient_uf4", {70, 201}, {MOMENTUM}},
-    {"gradient_uf4_batch", {3, 20, 71}, {MOMENTUM, {"momentum_block", "64"}, {"beta2", "0.99"}}, kBrain, kHalf},
+    {"gradient_uf4", {70, 201}, {MOMENTUM, UF4}},
+    {"gradient_uf4_batch", {3, 20, 71}, {MOMENTUM, UF4, {"momentum_block", "64"}, {"beta2", "0.99"}}, kBrain, kHalf},
     {"gradient_uf8", {70, 300}, {MOMENTUM, {"momentum_storage", "uf8"}, {"clip", "0.3"}}},
     {"gradient_bf16", {70, 65}, {MOMENTUM, {"momentum_storage", "bf16"}, {"relative_step", "true"}}},
     {"gradient_fp32", {70, 65}, {MOMENTUM, {"momentum_storage", "fp32"}, {"maximize", "true"}}},
@@ -175,15 +177,15 @@ const Setting kSettings[] = {
      {33, 61},
      {MOMENTUM, {"momentum_storage", "bf16"}, {"momentum_rounding", "stochastic"}}},
     {"gradient_limited", {33, 201}, {MOMENTUM, LIMITED, {"clip", "0"}}},
-    {"gradient_full_uf4", {3, 50, 61}, {MOMENTUM, {"factored", "false"}}},
+    {"gradient_full_uf4", {3, 50, 61}, {MOMENTUM, UF4, {"factored", "false"}}},
     {"gradient_full_vector", {5001}, {MOMENTUM, {"momentum_storage", "uf8"}, {"momentum_rounding", "stochastic"}}},
     {"update_full_dither", {2, 3001}, {UPDATE, {"factored", "false"}, {"momentum_rounding", "dither"}, LIMITED}},
     {"update_nearest", {70, 201}, {UPDATE, {"momentum_rounding", "nearest"}}},
-    {"update_uf4", {70, 201}, {UPDATE}},
+    {"update_uf4", {70, 201}, {UPDATE, UF4}},
     {"update_limited", {3, 40, 201}, {UPDATE, LIMITED, {"clip", "0.5"}}},
     {"update_full", {3, 50, 61}, {UPDATE, {"factored", "false"}, {"clip", "0.5"}}},
     {"update_full_limited", {5001}, {UPDATE, LIMITED, {"momentum_storage", "bf16"}}},
-    {"came", {70, 201}, {CAME}},
+    {"came", {70, 201}, {CAME, UF4}},
     {"came_batch_limited", {3, 40, 90}, {CAME, LIMITED, {"momentum_storage", "uf8"}, {"weight_decay", "0.1"}}},
     {"came_stochastic",
      {40, 90},
@@ -219,7 +221,7 @@ const Setting kSettings[] = {
      true},
     {"projected_right", {300, 70}, {PROJECTED("5")}},
     {"projected_left", {70, 300}, {PROJECTED("5"), {"clip", "0"}}},
-    {"projected_square", {64, 64}, {PROJECTED("64"), MOMENTUM, LIMITED}},
+    {"projected_square", {64, 64}, {PROJECTED("64"), MOMENTUM, UF4, LIMITED}},
     {"projected_long", {530, 520}, {PROJECTED("3"), MOMENTUM, {"projection_refresh", "2"}}},
     {"projected_long_left", {520, 530}, {PROJECTED("6"), {"projection_refresh", "1"}, {"projection_seed", "9"}}},
     {"projected_batch", {6, 5, 40}, {PROJECTED("6"), MOMENTUM, {"scale_parameter", "false"}}, kBrain, kHalf},

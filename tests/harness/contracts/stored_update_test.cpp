@@ -101,11 +101,12 @@ TEST(StoredAverage, IsNeverReadAsZero) {
 
 TEST(UpdateStored, IsJudgedInEveryCaseWithStoredState) {
   const auto subject = make_subject("host");
-  for (const char* words : {"storage=al8", "storage=linear_u8 factored=false", "storage=fp32 beta1=0.9",
-                            "storage=log_u8 beta1=0.9 momentum_storage=bf16 data=wide:-6",
-                            "storage=al8 beta1=0.9 beta2=0.99 data=outlier:-6 momentum_storage=uf8",
-                            "storage=fp32 beta1=0.9 data=zero_cols:-6 factored=false",
-                            "storage=fp32 beta1=0.5 momentum_of=update momentum_storage=uf8 data=rare_rows:-6"}) {
+  for (const char* words :
+       {"storage=al8", "storage=linear_u8 factored=false", "storage=fp32 momentum_storage=uf4 beta1=0.9",
+        "storage=log_u8 beta1=0.9 momentum_storage=bf16 data=wide:-6",
+        "storage=al8 beta1=0.9 beta2=0.99 data=outlier:-6 momentum_storage=uf8",
+        "storage=fp32 momentum_storage=uf4 beta1=0.9 data=zero_cols:-6 factored=false",
+        "storage=fp32 beta1=0.5 momentum_of=update momentum_storage=uf8 data=rare_rows:-6"}) {
     const CaseResult result =
         run_case(parse_problem(std::string("shape=33x40 min_quantized_size=1 steps=5 seed=4 ") + words), *subject);
     EXPECT_EQ(result.verdict, Verdict::pass) << words << ": " << result.reason;
