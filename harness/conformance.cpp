@@ -109,6 +109,7 @@ class Replay {
 
   void compare_state(int64_t t, const StepShown& shown, ConformanceRow& row) {
     for (const KnownSlot& slot : slots_) {
+      if (head_.slots[slot.index].codec) continue;  // judged, not compared
       if (!shown.state[slot.index].shown)
         throw InputError(fmt::format("{}: array {} is missing", head_.where, state_array(head_.tensor, slot.name, t)));
       const Vector& state = shown.state[slot.index].values;
@@ -128,6 +129,7 @@ class Replay {
 }  // namespace
 
 bool ConformanceRow::passed() const {
+  if (!error.empty()) return false;
   if (float32) return parameter.element <= 1;
   return parameter.norm <= limits.norm && state.norm <= limits.norm && increment <= 1;
 }
@@ -140,8 +142,12 @@ ConformanceRow check_conformance(const Trace& trace) {
   row.tensors = int64_t(trace.tensors().size());
   row.steps = trace.steps();
   for (const Trace::TensorInfo& tensor : trace.tensors()) {
+    if (trace.tensor(tensor.name).empty()) continue;
     RecordedSteps steps(trace, tensor.name);
     check_steps(steps);
+    if (steps.head().clock > 0)
+      throw InputError(fmt::format("{}: tensor {} begins after {} steps: runs are compared from their first step",
+                                   trace.file(), tensor.name, steps.head().clock));
     const DType type = steps.head().parameter;
     if (type != DType::float64 && type != DType::float32)
       throw InputError(
@@ -164,8 +170,12 @@ std::vector<std::filesystem::path> trace_files(const std::vector<std::string>& p
       files.emplace_back(path);
       continue;
     }
+    std::vector<std::filesystem::path> inside;
     for (const auto& entry : std::filesystem::directory_iterator(path))
-      if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+      if (entry.path().extension() == ".safetensors" || entry.path().string().ends_with(".safetensors.index.json"))
+        inside.push_back(entry.path());
+    inside = without_parts(inside);
+    files.insert(files.end(), inside.begin(), inside.end());
   }
   if (files.empty()) throw InputError(fmt::format("{}: no *.safetensors in it", paths.front()));
   std::sort(files.begin(), files.end());
@@ -176,7 +186,9 @@ std::string conformance_table(const std::vector<ConformanceRow>& rows) {
   std::string out = fmt::format("{:<12} {:<16} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  worst\n", "peer", "configuration",
                                 "tensors", "p norm", "p elem", "s norm", "s elem", "step");
   for (const ConformanceRow& row : rows) {
-    if (row.float32)
+    if (!row.error.empty())
+      out += fmt::format("{:<12} {:<16} error: {}\n", row.peer, row.configuration, row.error);
+    else if (row.float32)
       out +=
           fmt::format("{:<12} {:<16} {:>7} {:>9.3f} of the float32 bound {:>26}  {}{}\n", row.peer, row.configuration,
                       row.tensors, row.parameter.element, "", row.parameter.where, row.passed() ? "" : "  FAIL");

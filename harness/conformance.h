@@ -30,6 +30,7 @@ struct ConformanceRow {
   double increment = 0;  // largest |increment error| / (1e-13 |increment| + 2^-51 |p|)
   std::string increment_where;
   ConformanceLimits limits;
+  std::string error{};  // the recording could not be compared; nothing else is then meant
   bool passed() const;
 };
 
@@ -37,7 +38,8 @@ struct ConformanceRow {
 // where the other side has none.
 ConformanceRow check_conformance(const Trace& trace);
 
-// Files as given; of a folder, every *.safetensors in it by name. Throws InputError when there is none.
+// Files as given; of a folder, every *.safetensors in it by name, and the index of those that one lists as its parts,
+// *.safetensors.index.json, for them. Throws InputError when there is none.
 std::vector<std::filesystem::path> trace_files(const std::vector<std::string>& paths);
 
 // The table that a terminal shows.

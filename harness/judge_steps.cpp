@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <stdexcept>
 
 #include "harness/contracts/bounded_chain.h"
 #include "harness/error.h"
 #include "harness/judge.h"
 #include "harness/peer.h"
+#include "harness/record/parameter_store.h"
 #include "harness/recorded_steps.h"
+#include "harness/slots.h"
 #include "harness/stopwatch.h"
 
 namespace plumbline::harness {
@@ -82,10 +85,15 @@ struct Run {
     set_exact(worst_parameter, p.data);
     set_exact(probable_parameter, p.data);
   }
-  void set_state(Slot slot, const Vector& values) {
-    if (Tensor* state = reference.state(slot)) state->data = values;
+  void start_from(const BoundedVector& p) {
+    for (size_t i = 0; i < p.size(); ++i) parameter.data[int64_t(i)] = p[i].value;
+    worst_parameter = probable_parameter = p;
+  }
+  void set_state(Slot slot, const BoundedVector& values) {
+    if (Tensor* state = reference.state(slot))
+      for (size_t i = 0; i < values.size(); ++i) state->data[int64_t(i)] = values[i].value;
     for (BoundedChain* chain : {&worst, &probable})
-      if (BoundedVector* state = chain->state(slot)) set_exact(*state, values);
+      if (BoundedVector* state = chain->state(slot)) *state = values;
   }
   void step(int64_t t, const Tensor& gradient) {
     reference.set_step_count(t - 1);
@@ -119,27 +127,46 @@ class StepsCase {
         probe_(make_reference(head_, held)),
         slots_(known_slots(head_, probe_)),
         clock_(head_.clock),
-        before_(head_.start) {
+        before_(head_.start),
+        store_(head_.storage, head_.parameter, assumed.results.value_or(head_.parameter)) {
     for (int q = 0; q < kQuantities; ++q) judges_.emplace_back(static_cast<Quantity>(q));
     check_state(head_, slots_, probe_, 0, head_.state);
     if (clock_ == 0) check_fresh(head_, slots_, probe_);
     types_.parameter = arithmetic_.results = head_.parameter;
     for (const KnownSlot& slot : slots_) {
-      const DType type = head_.slots[slot.index].type;
+      const DType shown_type = head_.slots[slot.index].type;
+      // what is coded was computed in float32, or in more
+      const DType type = !head_.slots[slot.index].codec      ? shown_type
+                         : head_.parameter == DType::float64 ? DType::float64
+                                                             : DType::float32;
       types_.slots[slot.slot] = type;
+      free_running_ &= !head_.slots[slot.index].codec.has_value();
       if (slot.slot == Slot::previous_norm) continue;  // one number, which says nothing of what tensors are made with
       if (significand_bits(type) > significand_bits(arithmetic_.results)) arithmetic_.results = type;
     }
     if (assumed.results) arithmetic_.results = *assumed.results;
+    if (head_.storage != ParameterStorage::nearest) {
+      free_running_ = false;
+      if (size_of(arithmetic_.results) < 4 && !assumed.results) arithmetic_.results = DType::float32;
+      store_ = {head_.storage, head_.parameter, arithmetic_.results};
+      types_.parameter = store_.stepped();
+    }
+    store_.start(head_.start.data, head_.exact);
+    codec_arithmetic_ = {unit_roundoff(arithmetic_.results), assumed.log2_ulps, assumed.exp2_ulps,
+                         assumed.division_ulps};
     arithmetic_.flushed = assumed.flushed;
+    arithmetic_.accumulation = assumed.accumulation;
+    arithmetic_.division_ulps = assumed.division_ulps;
+    arithmetic_.reciprocal_root_ulps = assumed.rsqrt_ulps;
     arithmetic_.scalars = held == Hyperparameters::float32 ? DType::float32 : DType::float64;
     local_.emplace(make_reference(head_, held), head_.start, arithmetic_, types_);
     global_.emplace(make_reference(head_, held), head_.start, arithmetic_, types_);
     last_.resize(slots_.size());
     for (size_t k = 0; k < slots_.size(); ++k)
       if (const ShownState& state = head_.state[slots_[k].index]; clock_ > 0 && state.shown) {
-        last_[k] = slots_[k].to_reference(state.values);
+        last_[k] = values_of(slots_[k], state);
         global_->set_state(slots_[k].slot, *last_[k]);
+        last_codes_[slots_[k].slot] = state.codes;
       }
   }
 
@@ -155,31 +182,35 @@ class StepsCase {
 
  private:
   QuantityJudge& judge(Quantity q) { return judges_[size_t(q)]; }
+  std::vector<Run*> runs() {
+    if (free_running_) return {&*local_, &*global_};
+    return {&*local_};
+  }
 
   void take_step(int64_t t, bool record_drift) {
     const StepShown& shown = steps_.step(t);
     check_state(head_, slots_, probe_, t, shown.state);
     if (!shown.options.empty()) {
       options_ = changed_options(head_, options_, shown.options);
-      for (Run* run : {&*local_, &*global_}) run->change(make_reference(head_, options_, held_), arithmetic_, types_);
+      for (Run* run : runs()) run->change(make_reference(head_, options_, held_), arithmetic_, types_);
     }
-    local_->start_from(before_);
+    local_->start_from(store_.read());
     std::vector<Vector> state_before;
     for (size_t k = 0; k < slots_.size(); ++k) {
       if (last_[k]) local_->set_state(slots_[k].slot, *last_[k]);
       state_before.push_back(local_->reference.state(slots_[k].slot)->data);
     }
     times_.generate += watch_.lap();
+    clock_ += shown.clock_went_on();
     if (shown.stepped()) {
-      ++clock_;
-      for (Run* run : {&*local_, &*global_}) {
+      for (Run* run : runs()) {
         use_shown_projection(head_, t, shown, run->reference);
         run->exact_projection = head_.projections;
         run->step(clock_, *shown.gradient);
       }
       times_.reference += watch_.lap();
       const BoundedChain::Acted acted = local_->bound(clock_, *shown.gradient);
-      global_->bound(clock_, *shown.gradient);
+      if (free_running_) global_->bound(clock_, *shown.gradient);
       clock_ = local_->reference.step_count();  // a policy for what is not finite may have skipped the step
       times_.contract += watch_.lap();
       acted_.clip |= acted.clip;
@@ -191,24 +222,111 @@ class StepsCase {
       const KnownSlot& slot = slots_[k];
       last_[k].reset();
       if (!shown.state[slot.index].shown) continue;
-      last_[k] = slot.to_reference(shown.state[slot.index].values);
+      if (head_.slots[slot.index].codec) {
+        compare_codes(t, slot, shown);
+        last_[k] = values_of(slot, shown.state[slot.index]);
+        last_codes_[slot.slot] = shown.state[slot.index].codes;
+        continue;
+      }
+      const Vector got = slot.to_reference(shown.state[slot.index].values);
+      set_exact(last_[k].emplace(), got);
       const SlotQuantity& q = quantity_of(slot.slot);
       auto compare_with = [&](Run& run, Quantity quantity) {
-        compare(quantity, t, *last_[k], run.reference.state(slot.slot)->data, *run.worst.state(slot.slot),
+        compare(quantity, t, got, run.reference.state(slot.slot)->data, *run.worst.state(slot.slot),
                 *run.probable.state(slot.slot), types_.of(slot.slot), slot.name, record_drift);
       };
       compare_with(*local_, q.local);
-      compare_with(*global_, q.drift);
+      if (free_running_) compare_with(*global_, q.drift);
       if (shown.stepped())
         observe(state_before[k], local_->reference.state(slot.slot)->data, *local_->worst.state(slot.slot),
                 types_.of(slot.slot));
     }
-    for (Run* run : {&*local_, &*global_})
-      compare(run == &*local_ ? Quantity::parameter : Quantity::parameter_drift, t, shown.parameter.data,
-              run->parameter.data, run->worst_parameter, run->probable_parameter, head_.parameter, "", record_drift);
-    if (shown.stepped()) observe(before_.data, local_->parameter.data, local_->worst_parameter, head_.parameter);
+    compare_parameter(t, shown, record_drift);
     before_ = shown.parameter;
     times_.compare += watch_.lap();
+  }
+
+  // A slot's values as they are shown, in the reference's order.
+  BoundedVector values_of(const KnownSlot& slot, const ShownState& state) const {
+    BoundedVector out;
+    const auto& codec = head_.slots[slot.index].codec;
+    if (!codec) {
+      set_exact(out, slot.to_reference(state.values));
+      return out;
+    }
+    const int64_t count = probe_.state(slot.slot)->size();
+    StoredCodes stored = state.codes;
+    stored.block = block_of(*codec, stored, count);
+    const BoundedVector decoded = decode_codes(*codec, stored, count, codec_arithmetic_);
+    if (slot.order.empty()) return decoded;
+    out.resize(decoded.size());
+    for (size_t k = 0; k < out.size(); ++k) out[size_t(slot.order[k])] = decoded[k];
+    return out;
+  }
+
+  // Scales against what was coded, codes given the scales; of a step not taken, both as they were.
+  void compare_codes(int64_t t, const KnownSlot& slot, const StepShown& shown) {
+    const StateCodec& codec = *head_.slots[slot.index].codec;
+    StoredCodes stored = shown.state[slot.index].codes;
+    const int64_t count = probe_.state(slot.slot)->size();
+    stored.block = block_of(codec, stored, count);
+    QuantityJudge &scale = judge(info(slot.slot).scale), &code = judge(info(slot.slot).code());
+    if (shown.stepped()) {
+      const Vector expected = slot.to_peer(local_->reference.state(slot.slot)->data);
+      const BoundedVector& worst = *local_->worst.state(slot.slot);
+      BoundedVector exact(worst.size());
+      for (size_t k = 0; k < exact.size(); ++k)
+        exact[k] = {expected[int64_t(k)], worst[slot.order.empty() ? k : size_t(slot.order[k])].error};
+      judge_codes(t, codec, stored, exact, head_.slots[slot.index].type, codec_arithmetic_, scale, code);
+    } else if (const auto was = last_codes_.find(slot.slot); was != last_codes_.end()) {
+      for (size_t k = 0; k < std::min(stored.scales.size(), was->second.scales.size()); ++k)
+        scale.element(t, int64_t(k), stored.scales[k], was->second.scales[k], 0);
+      for (size_t k = 0; k < size_t(count); ++k)
+        code.element(t, int64_t(k), double(stored.codes[k]), double(was->second.codes[k]), 0);
+    }
+    broken_ |= scale.broken() || code.broken();
+  }
+
+  void compare_parameter(int64_t t, const StepShown& shown, bool record_drift) {
+    const auto compare_one = [&](Quantity quantity, const Vector& got, const Vector& expected,
+                                 const BoundedVector& worst, const BoundedVector& probable, DType type) {
+      compare(quantity, t, got, expected, worst, probable, type, "", record_drift);
+    };
+    const Vector& got = shown.parameter.data;
+    if (!shown.stepped()) {
+      BoundedVector exact;
+      set_exact(exact, before_.data);
+      compare_one(Quantity::parameter, got, before_.data, exact, exact, head_.parameter);
+      if (free_running_)
+        compare_one(Quantity::parameter_drift, got, global_->parameter.data, global_->worst_parameter,
+                    global_->probable_parameter, head_.parameter);
+      return;
+    }
+    // Around the reference's own value: the chain of bounds evaluates the same function, an ulp apart.
+    const auto around = [&](BoundedVector x) {
+      for (size_t i = 0; i < x.size(); ++i) x[i].value = local_->parameter.data[int64_t(i)];
+      return x;
+    };
+    const Vector& expected = local_->parameter.data;
+    const BoundedVector worst = around(local_->worst_parameter), likely = around(local_->probable_parameter);
+    const BoundedVector may = store_.stored(worst);
+    compare_one(Quantity::parameter, got, expected, may, store_.stored(likely), head_.parameter);
+    if (shown.exact) {
+      compare_one(Quantity::parameter, *shown.exact, expected, store_.carried(worst), store_.carried(likely),
+                  types_.parameter);
+      BoundedVector rounded(may.size());
+      for (size_t i = 0; i < rounded.size(); ++i) {
+        const double value = (*shown.exact)[int64_t(i)];
+        rounded[i] = {value, half_ulp(head_.parameter, std::fabs(value))};
+      }
+      compare_one(Quantity::parameter, got, *shown.exact, rounded, rounded, head_.parameter);
+    }
+    observe(before_.data, expected, may, head_.parameter);
+    if (free_running_)
+      compare_one(Quantity::parameter_drift, got, global_->parameter.data, global_->worst_parameter,
+                  global_->probable_parameter, head_.parameter);
+    store_.left(worst, got, shown.exact);
+    if (store_.test().tells_idle()) idle_noticed_ = signal_seen_ = true;
   }
 
   void compare(Quantity quantity, int64_t t, const Vector& got, const Vector& expected, const BoundedVector& worst,
@@ -270,6 +388,11 @@ class StepsCase {
           "(error/bound {:.3g})",
           head_.tensor, to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got,
           r.worst.expected, r.worst.bound, r.worst.ratio);
+    } else if (const std::string fault = store_.test().fault(); !fault.empty()) {
+      out.verdict = Verdict::fail;
+      out.first_broken = Quantity::parameter;
+      out.first_broken_step = head_.steps;
+      out.reason = fmt::format("{}: parameter: {}", head_.tensor, fault);
     } else if (!idle_noticed_ || !signal_seen_ || !varied_) {
       out.verdict = Verdict::vacuous;
       out.reason = !idle_noticed_  ? "an optimizer that does nothing would pass"
@@ -289,6 +412,11 @@ class StepsCase {
     use(fmt::format("arithmetic={}", to_string(arithmetic_.results)), true);
     use(held_ == Hyperparameters::float32 ? "hyperparameters=f32" : "hyperparameters=f64", true);
     use(slots_.empty() ? "state=carried" : "state=recorded", head_.steps > 1);
+    if (head_.storage != ParameterStorage::nearest)
+      use(fmt::format("storage={}", to_string(head_.storage)), store_.acted());
+    for (const KnownSlot& slot : slots_)
+      if (const auto& codec = head_.slots[slot.index].codec)
+        use(fmt::format("{}={}", slot.name, codec->name), last_codes_.contains(slot.slot));
     use(acted_.clip ? "clip=on" : "clip=idle", acted_.clip);
     if (probe_.state(Slot::previous_norm)) use("limiter=on", acted_.limiter);
     if (acted_.decay) use("weight_decay=on", true);
@@ -302,7 +430,11 @@ class StepsCase {
   std::vector<KnownSlot> slots_;
   int64_t clock_;  // steps that the peer took
   Tensor before_;
-  std::vector<std::optional<Vector>> last_;  // as shown after the step before, in the reference's order; by slot
+  ParameterStore store_;
+  bool free_running_ = true;  // what the peer keeps is what it computed, so that a run from the start tells something
+  std::vector<std::optional<BoundedVector>> last_;  // after the step before, in the reference's order; by slot
+  std::map<Slot, StoredCodes> last_codes_;
+  CodecArithmetic codec_arithmetic_;
   StoredTypes types_;
   PeerArithmetic::Options arithmetic_;
   std::optional<Run> local_, global_;
@@ -330,7 +462,9 @@ CaseResult judge_as(Steps& steps, const PeerAssumptions& assumed, const CaseOpti
 }  // namespace
 
 CaseResult judge_steps(Steps& steps, const PeerAssumptions& assumed, const CaseOptions& options) {
+  if (assumed.hyperparameters == DType::float32) return judge_as(steps, assumed, options, Hyperparameters::float32);
   CaseResult result = judge_as(steps, assumed, options, Hyperparameters::float64);
+  if (assumed.hyperparameters) return result;
   // A peer may hold its hyperparameters in float32: 1 - 0.999f is 216 units from 0.001. That is a choice, not an error,
   // and the same choice has to explain every step.
   if (result.verdict == Verdict::fail && steps.head().parameter != DType::float64) {

@@ -8,11 +8,7 @@
 
 namespace plumbline::harness {
 
-// What is assumed of the peer's arithmetic.
-struct PeerAssumptions {
-  std::optional<DType> results{};  // type of elementwise results; none: the widest of its parameters and state
-  bool flushed = false;            // subnormal results become zero
-};
+using PeerAssumptions = Assumptions;  // what is assumed of the peer's arithmetic
 
 // Verdicts as in any case; the caller knows the line that reproduces it. Throws InputError where what is shown
 // contradicts itself or cannot be judged, and what the steps throw.

@@ -93,11 +93,28 @@ class CensusListener final : public Listener {
   Census& census_;
 };
 
+// Was anything judged? Else: why the first case was not.
+class Judged final : public Listener {
+ public:
+  void begin(const RunDescription&, uint64_t) override {}
+  void on_case(const CaseResult& result) override {
+    any_ |= result.verdict != Verdict::error && result.verdict != Verdict::skipped;
+    if (why_.empty()) why_ = result.reason;
+  }
+  void end(const RunSummary&) override {}
+  bool any() const { return any_; }
+  const std::string& why() const { return why_; }
+
+ private:
+  bool any_ = false;
+  std::string why_;
+};
+
 // Runs planned cases under the reports, the progress line and the summary.
 int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o, const std::string& suite,
                  double budget, const std::string& command, Shard part = {},
                  const std::function<void(const std::function<void(const Section&)>&)>& studies = {},
-                 const std::vector<Census*>& censuses = {}) {
+                 const std::vector<Census*>& censuses = {}, Listener* also = nullptr) {
   const uint64_t planned = cases.size();
   const uint64_t lines = checksum_of(cases);
   cases = select_shard(cases, part);
@@ -123,6 +140,7 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
   std::vector<Listener*> listeners;
   listeners.reserve(owned.size());
   for (const auto& listener : owned) listeners.push_back(listener.get());
+  if (also) listeners.push_back(also);
 
   const auto twin = twin_of(subject);
   run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles, studies});
@@ -212,14 +230,28 @@ int program(int argc, char** argv) {
     if (added->parsed()) return run(command_line(argc, argv));
   if (conformance->parsed()) {
     std::vector<ConformanceRow> rows;
-    for (const auto& file : trace_files(traces)) rows.push_back(check_conformance(Trace::read(file)));
+    size_t errors = 0;
+    for (const auto& file : trace_files(traces)) try {
+        rows.push_back(check_conformance(Trace::read(file)));
+      } catch (const InputError& e) {
+        ConformanceRow& row = rows.emplace_back();
+        row.configuration = file.stem().string();
+        row.error = e.what();
+        ++errors;
+      }
+    if (errors == rows.size()) throw InputError(rows.front().error);
     fmt::print("{}", conformance_table(rows));
     return std::all_of(rows.begin(), rows.end(), [](const ConformanceRow& r) { return r.passed(); }) ? 0 : kRed;
   }
   if (judge->parsed()) {
     const auto arithmetic_type = arithmetic.empty() ? std::nullopt : std::optional(parse_dtype(arithmetic));
-    return run_reported(plan_recorded(traces, arithmetic_type, flushed), *make_recording(), common, "recorded", 0,
-                        command_line(argc, argv));
+    auto cases = plan_recorded(traces, arithmetic_type, flushed);
+    refuse_unless_one_can_be_judged(cases);
+    Judged judged;
+    const int code = run_reported(std::move(cases), *make_recording(), common, "recorded", 0, command_line(argc, argv),
+                                  {}, {}, {}, &judged);
+    if (!judged.any()) throw InputError(judged.why());
+    return code;
   }
   if (one->parsed()) {
     if (line.empty() == bundle_folder.empty())

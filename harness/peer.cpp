@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -17,6 +19,9 @@ using reference::Optimizer;
 using reference::Slot;
 using reference::Tensor;
 using reference::Vector;
+
+constexpr std::array<std::string_view, 5> kImplementationOptions = {"foreach", "fused", "capturable", "differentiable",
+                                                                    "use_cuda_kernel"};
 
 // Not whole numbers: those are counts.
 void round_numbers(json& value) {
@@ -56,8 +61,14 @@ std::vector<reference::NamedOption> peer_options(const StepsHead& head, const st
     }
     for (auto& [name, value] : options.items()) round_numbers(value);
   }
-  for (const auto& [name, value] : options.items())
+  const auto rows = dialect_of(head).options();
+  for (const auto& [name, value] : options.items()) {
+    const auto named = [&name = name](const auto& other) { return other == name; };
+    const bool known = std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return named(row.name); });
+    // It says how the same numbers are computed, where the dialect does not say otherwise.
+    if (!known && std::any_of(kImplementationOptions.begin(), kImplementationOptions.end(), named)) continue;
     out.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
   return out;
 }
 
@@ -135,7 +146,13 @@ void check_state(const StepsHead& head, const std::vector<KnownSlot>& known, con
     const KnownSlot* slot = next < known.size() && known[next].index == k ? &known[next++] : nullptr;
     if (!state[k].shown) continue;
     const Vector& values = state[k].values;
-    if (slot) {
+    if (slot && head.slots[k].codec) {
+      try {
+        block_of(*head.slots[k].codec, state[k].codes, optimizer.state(slot->slot)->size());
+      } catch (const std::invalid_argument& e) {
+        throw InputError(fmt::format("{}: {}: {}", head.where, state_array(head.tensor, slot->name, t), e.what()));
+      }
+    } else if (slot) {
       if (const int64_t expected = optimizer.state(slot->slot)->size(); values.size() != expected)
         throw InputError(fmt::format("{}: {} has {} values: expected {}", head.where,
                                      state_array(head.tensor, slot->name, t), values.size(), expected));
@@ -152,7 +169,7 @@ void check_state(const StepsHead& head, const std::vector<KnownSlot>& known, con
 
 void check_fresh(const StepsHead& head, const std::vector<KnownSlot>& known, const Optimizer& optimizer) {
   for (const KnownSlot& slot : known) {
-    if (!head.state[slot.index].shown) continue;
+    if (!head.state[slot.index].shown || head.slots[slot.index].codec) continue;
     const Vector &values = head.state[slot.index].values, fresh = slot.to_peer(optimizer.state(slot.slot)->data);
     for (int64_t i = 0; i < fresh.size(); ++i)
       if (values[i] != fresh[i])

@@ -21,7 +21,7 @@ inline const reference::Dialect& dialect_of(const StepsHead& head) {
 // How a peer holds its hyperparameters: as they were given, or rounded to float32 first.
 enum class Hyperparameters : uint8_t { float64, float32 };
 
-// Options under the peer's own names, from a JSON object.
+// Options under the peer's own names, from a JSON object; those that only choose an implementation are left out.
 std::vector<reference::NamedOption> peer_options(const StepsHead& head, const std::string& options,
                                                  Hyperparameters held = Hyperparameters::float64);
 // The options of a step: those that were in force, with those that change. Throws InputError unless both are objects.

@@ -16,8 +16,8 @@
 namespace plumbline::harness {
 
 struct RecordedRun {
-  std::string trace;  // path of the file
-  std::string tensor;
+  std::string trace;                  // path of the file
+  std::string tensor;                 // empty: a file that could not be read so far as to know its tensors
   std::optional<DType> arithmetic{};  // of elementwise results; none: the widest type of its parameters and state
   bool flushed = false;               // the peer turns subnormal results into zero
   bool operator==(const RecordedRun&) const = default;
@@ -27,10 +27,11 @@ struct RecordedRun {
 // names are written as %25, %20, ...
 std::string to_string(const RecordedRun& run);
 RecordedRun parse_recorded_run(std::string_view line);  // throws InputError
-// Reads the file. Throws InputError for an unknown peer, option or tensor, a missing array, a shape that changes.
+// Nothing: a recording that cannot be judged is the error of its own case.
 void validate(const RecordedRun& run);
 
-// Verdicts as in any case; `subject` is not asked. Throws InputError where the recording contradicts itself.
+// Verdicts as in any case; `subject` is not asked. Throws InputError where the recording cannot be read, names an
+// unknown peer, option or tensor, lacks an array or contradicts itself.
 CaseResult run_case(const RecordedRun& run, const Subject& subject, const CaseOptions& options = {});
 CaseResult judge_recorded(const Trace& trace, const RecordedRun& run, const CaseOptions& options = {});
 

@@ -85,9 +85,17 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
             run_planned(planned, subject, {planned.suite, planned.record_drift, options.twin, kept < options.evidence});
         kept += result.evidence != nullptr;
       } catch (const InputError& e) {
-        const std::lock_guard lock(mutex);
-        if (!input_error) input_error = e.what();
-        return;
+        // A recording that cannot be judged is an error of its own: others are judged.
+        if (!std::holds_alternative<RecordedRun>(planned.problem)) {
+          const std::lock_guard lock(mutex);
+          if (!input_error) input_error = e.what();
+          return;
+        }
+        result.line = to_string(planned.problem);
+        result.suite = planned.suite;
+        result.subject = subject.name();
+        result.verdict = Verdict::error;
+        result.reason = e.what();
       }
     }
     deliver(index, std::move(result));

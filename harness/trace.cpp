@@ -3,138 +3,56 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
+#include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "harness/error.h"
-#include "harness/json_text.h"
+#include "harness/record/strict_json.h"
 
 namespace plumbline::harness {
 namespace {
 
-using nlohmann::json;
+constexpr std::string_view kIndexEnding = ".index.json";
 
-struct ElementType {
-  const char* name;
-  size_t bytes;
-};
-constexpr std::array<ElementType, 13> kElementTypes = {{{"F64", 8},
-                                                        {"F32", 4},
-                                                        {"BF16", 2},
-                                                        {"F16", 2},
-                                                        {"I64", 8},
-                                                        {"I32", 4},
-                                                        {"I16", 2},
-                                                        {"I8", 1},
-                                                        {"U64", 8},
-                                                        {"U32", 4},
-                                                        {"U16", 2},
-                                                        {"U8", 1},
-                                                        {"BOOL", 1}}};
-
-size_t element_bytes(const std::string& file, const std::string& array, const std::string& dtype) {
-  for (const ElementType& type : kElementTypes)
-    if (dtype == type.name) return type.bytes;
-  throw InputError(fmt::format("{}: array {}: unknown element type '{}'", file, array, dtype));
-}
-
-json parse_json(const std::string& file, const char* what, std::string_view text) {
-  json value = harness::parse_json<json>(text, fmt::format("{}: {}", file, what), false);
-  if (value.is_discarded()) throw InputError(fmt::format("{}: {} is not JSON", file, what));
-  return value;
-}
-
-SafeTensors::Array parse_array(const std::string& file, const std::string& name, const json& entry, size_t data_size) {
-  auto fail = [&](const std::string& what) -> InputError {
-    return InputError(fmt::format("{}: array {}: {}", file, name, what));
-  };
-  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets") ||
-      !entry["dtype"].is_string() || !entry["shape"].is_array() || !entry["data_offsets"].is_array() ||
-      entry["data_offsets"].size() != 2)
-    throw fail("expected dtype, shape and two data_offsets");
-  SafeTensors::Array array;
-  array.dtype = entry["dtype"].get<std::string>();
-  const size_t width = element_bytes(file, name, array.dtype);
-  size_t bytes = width;
-  for (const json& extent : entry["shape"]) {
-    if (!extent.is_number_unsigned()) throw fail("expected a shape of non-negative integers");
-    const auto e = extent.get<uint64_t>();
-    if (e > data_size + 1 || (e != 0 && bytes > (data_size + width) / e)) throw fail("shape is larger than the file");
-    bytes *= e;
-    array.shape.push_back(static_cast<int64_t>(e));
+template <class T>
+void widen(const std::byte* bytes, std::vector<int64_t>& out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    T x;
+    std::memcpy(&x, bytes + i * sizeof(T), sizeof(T));
+    out[i] = static_cast<int64_t>(x);
   }
-  for (const json& offset : entry["data_offsets"])
-    if (!offset.is_number_unsigned()) throw fail("expected non-negative data_offsets");
-  array.begin = entry["data_offsets"][0].get<uint64_t>();
-  array.end = entry["data_offsets"][1].get<uint64_t>();
-  if (array.begin > array.end || array.end > data_size)
-    throw fail(
-        fmt::format("data_offsets [{}, {}) leave the data section of {} bytes", array.begin, array.end, data_size));
-  if (array.end - array.begin != bytes)
-    throw fail(fmt::format("{} bytes stored, shape and type say {}", array.end - array.begin, bytes));
-  return array;
+}
+
+// array -> name of the file that holds it
+std::map<std::string, std::string> weight_map(const std::string& path, const nlohmann::json& root) {
+  if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object() ||
+      root["weight_map"].empty())
+    throw InputError(fmt::format("{}: expected an index: an object with 'metadata' and 'weight_map'", path));
+  std::map<std::string, std::string> out;
+  for (const auto& [array, file] : root["weight_map"].items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : std::string();
+    if (name.empty() || name.find('/') != name.npos || name.find('\\') != name.npos || name == "..")
+      throw InputError(
+          fmt::format("{}: weight_map: array {}: expected the name of a file beside the index", path, array));
+    out[array] = name;
+  }
+  return out;
+}
+
+nlohmann::json parse_index(const std::filesystem::path& path) {
+  const std::vector<std::byte> bytes = read_bytes(path);
+  return parse_strict_json(path.string(), "the index", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace
 
-int64_t SafeTensors::Array::elements() const {
-  int64_t n = 1;
-  for (int64_t extent : shape) n *= extent;
-  return n;
+Trace Trace::read(const std::filesystem::path& path) {
+  if (path.string().ends_with(kIndexEnding)) return read_index(path);
+  return Trace(SafeTensors::read(path));
 }
-
-SafeTensors SafeTensors::read(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  std::error_code ignored;
-  if (!in || std::filesystem::is_directory(path, ignored))
-    throw InputError(fmt::format("{}: cannot be read", path.string()));
-  const std::streamoff size = in.tellg();
-  if (size < 0) throw InputError(fmt::format("{}: cannot be read", path.string()));
-  std::vector<std::byte> bytes(static_cast<size_t>(size));
-  in.seekg(0);
-  in.read(reinterpret_cast<char*>(bytes.data()), size);
-  if (!in) throw InputError(fmt::format("{}: cannot be read", path.string()));
-  return parse(std::move(bytes), path.string());
-}
-
-SafeTensors SafeTensors::parse(std::vector<std::byte> bytes, const std::string& name) {
-  SafeTensors file;
-  file.name_ = name;
-  if (bytes.size() < 8) throw InputError(fmt::format("{}: {} bytes: expected a safetensors file", name, bytes.size()));
-  uint64_t header = 0;
-  std::memcpy(&header, bytes.data(), 8);
-  if (header > bytes.size() - 8)
-    throw InputError(fmt::format("{}: header of {} bytes in a file of {}: truncated, or not safetensors", name, header,
-                                 bytes.size()));
-  file.data_begin_ = 8 + header;
-  const size_t data_size = bytes.size() - file.data_begin_;
-  const json root = parse_json(name, "header", {reinterpret_cast<const char*>(bytes.data()) + 8, header});
-  if (!root.is_object()) throw InputError(fmt::format("{}: header is not a JSON object", name));
-  for (const auto& [key, entry] : root.items()) {
-    if (key == "__metadata__") {
-      if (!entry.is_object()) throw InputError(fmt::format("{}: __metadata__ is not a JSON object", name));
-      for (const auto& [k, v] : entry.items()) {
-        if (!v.is_string()) throw InputError(fmt::format("{}: metadata {}: expected a string", name, k));
-        file.metadata_[k] = v.get<std::string>();
-      }
-    } else {
-      file.arrays_[key] = parse_array(name, key, entry, data_size);
-    }
-  }
-  file.bytes_ = std::move(bytes);
-  return file;
-}
-
-const SafeTensors::Array* SafeTensors::find(std::string_view name) const {
-  const auto at = arrays_.find(std::string(name));
-  return at == arrays_.end() ? nullptr : &at->second;
-}
-
-Trace Trace::read(const std::filesystem::path& path) { return Trace(SafeTensors::read(path)); }
 
 std::shared_ptr<const Trace> Trace::shared(const std::filesystem::path& path) {
   static std::mutex mutex;
@@ -145,84 +63,142 @@ std::shared_ptr<const Trace> Trace::shared(const std::filesystem::path& path) {
   return entry;
 }
 
-Trace::Trace(SafeTensors file) : file_(std::move(file)) {
-  const std::string& name = file_.name();
-  auto meta = [&](const char* key) -> std::string {
-    const auto at = file_.metadata().find(key);
-    if (at == file_.metadata().end())
-      throw InputError(fmt::format("{}: metadata '{}' is missing: expected optimizer-trace/1", name, key));
-    return at->second;
-  };
-  if (meta("format") != "optimizer-trace/1")
-    throw InputError(fmt::format("{}: format '{}': expected optimizer-trace/1", name, meta("format")));
-  peer_ = meta("peer");
-  options_ = meta("options");
-  if (!parse_json(name, "metadata 'options'", options_).is_object())
-    throw InputError(fmt::format("{}: metadata 'options': expected a JSON object", name));
-  if (file_.metadata().contains("version")) release_ = meta("version");
-  if (file_.metadata().contains("defects")) {
-    const json defects = parse_json(name, "metadata 'defects'", meta("defects"));
-    const bool names = defects.is_array() &&
-                       std::all_of(defects.begin(), defects.end(), [](const json& item) { return item.is_string(); });
-    if (!names) throw InputError(fmt::format("{}: metadata 'defects': expected a JSON array of names", name));
-    defects_ = defects.get<std::vector<std::string>>();
+Trace Trace::read_index(const std::filesystem::path& path) {
+  const nlohmann::json root = parse_index(path);
+  const auto wanted = weight_map(path.string(), root);
+  std::map<std::string, std::string> metadata;
+  if (!root.contains("metadata") || !root["metadata"].is_object() || !root["metadata"].contains("format"))
+    throw InputError(
+        fmt::format("{}: an index of weights, not of a recorded run: its metadata have no 'format'", path.string()));
+  for (const auto& [key, value] : root["metadata"].items()) {
+    if (!value.is_string()) throw InputError(fmt::format("{}: metadata {}: expected a string", path.string(), key));
+    metadata[key] = value.get<std::string>();
   }
-  const json steps = parse_json(name, "metadata 'steps'", meta("steps"));
-  if (!steps.is_number_unsigned() || steps.get<uint64_t>() < 1 || steps.get<uint64_t>() > 1'000'000'000)
-    throw InputError(fmt::format("{}: metadata 'steps': expected a number from 1 to 10^9", name));
-  steps_ = steps.get<int64_t>();
-  const json tensors = parse_json(name, "metadata 'tensors'", meta("tensors"));
-  if (!tensors.is_object() || tensors.empty())
-    throw InputError(fmt::format("{}: metadata 'tensors': expected a JSON object", name));
-  for (const auto& [key, entry] : tensors.items()) {
-    TensorInfo info{key, {}, ""};
-    if (!entry.is_object() || !entry.contains("shape") || !entry["shape"].is_array() || entry["shape"].empty())
-      throw InputError(fmt::format("{}: tensor {}: expected a shape", name, key));
-    for (const json& extent : entry["shape"]) {
-      if (!extent.is_number_unsigned() || extent.get<uint64_t>() < 1)
-        throw InputError(fmt::format("{}: tensor {}: expected a shape of positive extents", name, key));
-      info.shape.push_back(extent.get<int64_t>());
+  std::map<std::string, std::shared_ptr<const SafeTensors>> by_name;
+  std::vector<std::shared_ptr<const SafeTensors>> files;
+  std::map<std::string, Place, std::less<>> arrays;
+  for (const auto& [array, name] : wanted) {
+    auto& file = by_name[name];
+    if (!file) {
+      file = std::make_shared<const SafeTensors>(SafeTensors::read(path.parent_path() / name));
+      files.push_back(file);
     }
-    if (entry.contains("regime") && entry["regime"].is_string()) info.regime = entry["regime"].get<std::string>();
-    for (const char* kind : {"param", "grad"}) {
-      const std::string prefix = fmt::format("{}/{}@", kind, key);
-      for (auto at = file_.arrays().lower_bound(prefix); at != file_.arrays().end() && at->first.starts_with(prefix);
-           ++at) {
-        const bool other_tensor = at->first.find_first_not_of("0123456789", prefix.size()) != std::string::npos;
-        if (!other_tensor && at->second.shape != info.shape)
-          throw InputError(fmt::format("{}: {} has shape {}: expected {}", name, at->first,
-                                       fmt::join(at->second.shape, "x"), fmt::join(info.shape, "x")));
-      }
-    }
-    tensors_.push_back(std::move(info));
+    const SafeTensors::Array* found = file->find(array);
+    if (!found) throw InputError(fmt::format("{}: array {} is not in {}", path.string(), array, name));
+    arrays[array] = {file.get(), found};
   }
+  return {path.string(), std::move(files), metadata, std::move(arrays)};
+}
+
+std::map<std::string, Trace::Place, std::less<>> Trace::places_of(const SafeTensors& file) {
+  std::map<std::string, Place, std::less<>> out;
+  for (const auto& [name, array] : file.arrays()) out.emplace_hint(out.end(), name, Place{&file, &array});
+  return out;
+}
+
+Trace::Trace(SafeTensors file) : Trace(std::make_shared<const SafeTensors>(std::move(file))) {}
+
+Trace::Trace(const std::shared_ptr<const SafeTensors>& file)
+    : Trace(file->name(), {file}, file->metadata(), places_of(*file)) {}
+
+Trace::Trace(std::string name, std::vector<std::shared_ptr<const SafeTensors>> files,
+             const std::map<std::string, std::string>& metadata, std::map<std::string, Place, std::less<>> arrays)
+    : name_(std::move(name)), files_(std::move(files)), arrays_(std::move(arrays)), header_(name_, metadata) {
+  // Work follows what is in the file, not what its metadata claim.
+  if (steps() > int64_t(arrays_.size()))
+    throw InputError(fmt::format("{}: metadata 'steps': {}: expected no more than the {} arrays of the file", name_,
+                                 steps(), arrays_.size()));
+  for (const TensorInfo& tensor : tensors()) {
+    std::string error = tensor.error.empty() ? shape_error(tensor) : tensor.error;
+    if (!error.empty()) tensor_errors_[tensor.name] = std::move(error);
+  }
+}
+
+// Parameters and gradients have the tensor's shape; one without axes may be stored as one of one element.
+std::string Trace::shape_error(const TensorInfo& tensor) const {
+  for (const char* kind : {"param", "grad"}) {
+    const std::string prefix = fmt::format("{}/{}@", kind, tensor.name);
+    for (auto at = arrays_.lower_bound(prefix); at != arrays_.end() && at->first.starts_with(prefix); ++at) {
+      if (at->first.find_first_not_of("0123456789", prefix.size()) != std::string::npos) continue;  // another tensor's
+      const std::vector<int64_t>& stored = at->second.array->shape;
+      const bool scalar = stored.empty() && tensor.shape == std::vector<int64_t>{1};
+      if (stored != tensor.shape && !scalar)
+        return fmt::format("{}: {} has shape {}: expected {}", name_, at->first, fmt::join(stored, "x"),
+                           fmt::join(tensor.shape, "x"));
+    }
+  }
+  return {};
 }
 
 const Trace::TensorInfo& Trace::tensor(std::string_view name) const {
   std::vector<std::string> names;
-  for (const TensorInfo& info : tensors_) {
-    if (info.name == name) return info;
+  for (const TensorInfo& info : tensors()) {
+    if (info.name == name) {
+      if (const auto error = tensor_errors_.find(name); error != tensor_errors_.end()) throw InputError(error->second);
+      return info;
+    }
     names.push_back(info.name);
   }
   throw InputError(fmt::format("{}: no tensor '{}': expected one of {}", file(), name, fmt::join(names, ", ")));
 }
 
-DType Trace::dtype(std::string_view array) const {
-  const SafeTensors::Array* a = file_.find(array);
-  if (!a) throw InputError(fmt::format("{}: array {} is missing", file(), array));
-  if (a->dtype == "F64") return DType::float64;
-  if (a->dtype == "F32") return DType::float32;
-  if (a->dtype == "BF16") return DType::bfloat16;
-  if (a->dtype == "F16") return DType::float16;
-  throw InputError(fmt::format("{}: array {} has type {}: expected F64, F32, BF16 or F16", file(), array, a->dtype));
+const Trace::Place& Trace::place(std::string_view array) const {
+  const auto at = arrays_.find(array);
+  if (at == arrays_.end()) throw InputError(fmt::format("{}: array {} is missing", file(), array));
+  return at->second;
 }
+
+DType Trace::dtype(std::string_view array) const {
+  const std::string& type = place(array).array->dtype;
+  if (type == "F64") return DType::float64;
+  if (type == "F32") return DType::float32;
+  if (type == "BF16") return DType::bfloat16;
+  if (type == "F16") return DType::float16;
+  throw InputError(fmt::format("{}: array {} has type {}: expected F64, F32, BF16 or F16", file(), array, type));
+}
+
+bool Trace::is_float(std::string_view array) const {
+  const std::string& type = place(array).array->dtype;
+  return type == "F64" || type == "F32" || type == "BF16" || type == "F16";
+}
+
+const std::string& Trace::stored_type(std::string_view array) const { return place(array).array->dtype; }
+
+const std::vector<int64_t>& Trace::shape(std::string_view array) const { return place(array).array->shape; }
 
 reference::Tensor Trace::load(std::string_view array) const {
   const DType type = dtype(array);
-  const SafeTensors::Array& a = *file_.find(array);
-  if (a.elements() < 1) throw InputError(fmt::format("{}: array {} is empty", file(), array));
-  reference::Tensor out(a.shape.empty() ? std::vector<int64_t>{1} : a.shape);
-  harness::load(type, file_.data(a), {out.data.data(), static_cast<size_t>(out.size())});
+  const auto& [file, a] = place(array);
+  if (a->elements() < 1) throw InputError(fmt::format("{}: array {} is empty", name_, array));
+  reference::Tensor out(a->shape.empty() ? std::vector<int64_t>{1} : a->shape);
+  harness::load(type, file->data(*a), {out.data.data(), static_cast<size_t>(out.size())});
+  return out;
+}
+
+std::vector<int64_t> Trace::load_codes(std::string_view array) const {
+  const auto& [file, a] = place(array);
+  const std::byte* bytes = file->data(*a);
+  const std::string& type = a->dtype;
+  const bool known = type == "U8" || type == "I8" || type == "U16" || type == "I16" || type == "U32" || type == "I32" ||
+                     type == "I64" || type == "F8_E4M3" || type == "F8_E5M2";
+  if (!known)
+    throw InputError(
+        fmt::format("{}: array {} has type {}: expected whole numbers or 8-bit floats", name_, array, type));
+  std::vector<int64_t> out(static_cast<size_t>(a->elements()));
+  if (type == "I8")
+    widen<int8_t>(bytes, out);
+  else if (type == "U16")
+    widen<uint16_t>(bytes, out);
+  else if (type == "I16")
+    widen<int16_t>(bytes, out);
+  else if (type == "U32")
+    widen<uint32_t>(bytes, out);
+  else if (type == "I32")
+    widen<int32_t>(bytes, out);
+  else if (type == "I64")
+    widen<int64_t>(bytes, out);
+  else
+    widen<uint8_t>(bytes, out);
   return out;
 }
 
@@ -232,13 +208,32 @@ reference::Tensor Trace::parameter(std::string_view tensor, int64_t step) const 
 reference::Tensor Trace::gradient(std::string_view tensor, int64_t step) const {
   return load(fmt::format("grad/{}@{}", tensor, step));
 }
+bool Trace::has_gradient(std::string_view tensor, int64_t step) const {
+  return has(fmt::format("grad/{}@{}", tensor, step));
+}
 
 std::vector<std::string> Trace::slots(std::string_view tensor) const {
   const std::string prefix = fmt::format("state/{}/", tensor);
   std::set<std::string> names;
-  for (auto at = file_.arrays().lower_bound(prefix); at != file_.arrays().end() && at->first.starts_with(prefix); ++at)
+  for (auto at = arrays_.lower_bound(prefix); at != arrays_.end() && at->first.starts_with(prefix); ++at)
     names.insert(at->first.substr(prefix.size(), at->first.rfind('@') - prefix.size()));
   return {names.begin(), names.end()};
+}
+
+std::vector<std::filesystem::path> without_parts(const std::vector<std::filesystem::path>& files) {
+  std::set<std::filesystem::path> parts;
+  for (const auto& path : files) {
+    if (!path.string().ends_with(kIndexEnding)) continue;
+    try {
+      for (const auto& [array, name] : weight_map(path.string(), parse_index(path)))
+        parts.insert(path.parent_path() / name);
+    } catch (const InputError&) {  // its own case says so
+    }
+  }
+  std::vector<std::filesystem::path> out;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(out),
+               [&](const auto& path) { return !parts.contains(path); });
+  return out;
 }
 
 }  // namespace plumbline::harness

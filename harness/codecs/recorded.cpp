@@ -94,7 +94,7 @@ std::vector<Sample> recorded_slots(const Trace& trace, const std::string& name) 
   for (const Trace::TensorInfo& info : trace.tensors())
     for (const std::string& slot : trace.slots(info.name)) {
       const std::string array = fmt::format("state/{}/{}@{}", info.name, slot, trace.steps());
-      if (!trace.has(array)) continue;
+      if (!trace.has(array) || !trace.is_float(array)) continue;
       const Tensor x = trace.load(array);
       const std::vector<double> values = values_of(x);
       if (values.size() < 2 || !finite(values)) continue;

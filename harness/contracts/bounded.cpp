@@ -20,11 +20,12 @@ double half_ulp(DType type, double magnitude) {
   return std::ldexp(1.0, std::ilogb(magnitude) - significand_bits(type));
 }
 
-TypeRounding::TypeRounding(DType type, bool flushed)
+TypeRounding::TypeRounding(DType type, bool flushed, double division)
     : unit_(unit_roundoff(type) + kReferenceUnit),
       tiny_(flushed ? smallest_normal(type) : smallest_subnormal(type) / 2),
       smallest_normal_(smallest_normal(type)),
-      overflow_(largest_finite(type)) {}
+      overflow_(largest_finite(type)),
+      division_(division) {}
 
 Bounded at_least(Bounded floor, Bounded x) {
   const double value = x.value < floor.value ? floor.value : x.value;
@@ -35,8 +36,11 @@ Bounded at_least(Bounded floor, Bounded x) {
 
 PeerArithmetic::PeerArithmetic(const Options& options)
     : options_(options),
-      values_(options.results, options.flushed),
-      sums_(size_of(options.results) < 4 ? DType::float32 : options.results, options.flushed),
+      values_(options.results, options.flushed, 2 * options.division_ulps),
+      sums_(options.accumulation           ? *options.accumulation
+            : size_of(options.results) < 4 ? DType::float32
+                                           : options.results,
+            options.flushed),
       scalars_(options.scalars) {}
 
 Bounded PeerArithmetic::total(const BoundedSum& sum) const {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "harness/format.h"
@@ -34,8 +35,8 @@ double half_ulp(DType type, double magnitude);
 // its unit is added to the peer's.
 class TypeRounding {
  public:
-  // flushed: a subnormal result may become zero.
-  explicit TypeRounding(DType type, bool flushed = false);
+  // flushed: a subnormal result may become zero. A quotient is rounded so many times.
+  explicit TypeRounding(DType type, bool flushed = false, double division = 1);
 
   double unit() const { return unit_; }
   // x after so many roundings to this format.
@@ -62,7 +63,7 @@ class TypeRounding {
     if (b.exactly(1)) return a;
     const double value = a.value / b.value, rest = std::fabs(b.value) - b.error;
     if (!(rest > 0)) return {value, kAnything};
-    return rounded({value, (a.error + std::fabs(value) * b.error) / rest});
+    return rounded({value, (a.error + std::fabs(value) * b.error) / rest}, division_);
   }
   Bounded root(Bounded x) const {
     const double value = std::sqrt(x.value);
@@ -75,7 +76,7 @@ class TypeRounding {
   static constexpr double kAnything = std::numeric_limits<double>::infinity();
 
  private:
-  double unit_, tiny_, smallest_normal_, overflow_;
+  double unit_, tiny_, smallest_normal_, overflow_, division_;
 };
 
 // max(floor, x): where all that x may be lies below, x does not matter. NaN stays NaN.
@@ -105,10 +106,13 @@ class BoundedSum {
 class PeerArithmetic {
  public:
   struct Options {
-    DType results = DType::float32;  // elementwise results are rounded to it; sums too, once, at their end
-    DType scalars = DType::float64;  // hyperparameters, and what is computed of them and of t alone
-    bool flushed = false;            // subnormal results may become zero
-    bool probable = false;           // sums of n: 7 sqrt(n - 1) roundings instead of n - 1
+    DType results = DType::float32;       // elementwise results are rounded to it; sums too, once, at their end
+    DType scalars = DType::float64;       // hyperparameters, and what is computed of them and of t alone
+    bool flushed = false;                 // subnormal results may become zero
+    bool probable = false;                // sums of n: 7 sqrt(n - 1) roundings instead of n - 1
+    std::optional<DType> accumulation{};  // of sums; none: as results, at least float32
+    double division_ulps = 0.5;           // of a quotient: half an ulp where it is rounded to nearest
+    double reciprocal_root_ulps = 2;      // of 1/sqrt(x): the most that CUDA's tables admit for rsqrtf
   };
   explicit PeerArithmetic(const Options& options);
 
@@ -122,6 +126,8 @@ class PeerArithmetic {
   // The sum in any order, accumulated in float32 where results are shorter.
   Bounded total(const BoundedSum& sum) const;
   Bounded mean(const BoundedSum& sum, int64_t count) const;
+  // Roundings that stand for one reciprocal root.
+  double reciprocal_root() const { return 2 * options_.reciprocal_root_ulps; }
   // x as it is stored in some type, the operation that made it included.
   Bounded stored(Bounded x, DType type) const;
 

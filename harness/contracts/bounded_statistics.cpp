@@ -16,10 +16,8 @@ namespace {
 
 using reference::Slot;
 
-// A reciprocal root within 2 ulp, the most that CUDA's tables admit for rsqrtf: 4 units.
-constexpr double kReciprocalRoot = 4;
 // What x rsqrt(R/mean R) rsqrt(C) may lose beyond the 3 units of x/sqrt(R C/mean R): two such roots and a product.
-constexpr double kTwoReciprocalRoots = 2 * kReciprocalRoot;
+double two_reciprocal_roots(const BoundedStep& step) { return 2 * step.arithmetic.reciprocal_root(); }
 
 struct BoundedWeights {
   Bounded sample, old;
@@ -184,7 +182,7 @@ class Division final : public BoundedTransform {
     update_.resize(step.update->size());
     if (step.moment.full)
       for (size_t i = 0; i < update_.size(); ++i)
-        update_[i] = divide(step, (*step.update)[i], (*step.moment.full)[i], kReciprocalRoot - 1);
+        update_[i] = divide(step, (*step.update)[i], (*step.moment.full)[i], step.arithmetic.reciprocal_root() - 1);
     else
       divide_factored(step);
     if (options_.overwrites && step.moment.full)
@@ -224,7 +222,7 @@ class Division final : public BoundedTransform {
         const Bounded row = r.quotient(at_least(floor, (*v.row)[size_t(s * m + i)]), (*v.normalizer)[size_t(s)]);
         for (int64_t j = 0; j < n; ++j) {
           const auto at = size_t(v.batch->first[size_t(s)] + i * v.batch->row_stride + j * v.batch->col_stride);
-          update_[at] = divide(step, (*step.update)[at], r.product(row, cols_[size_t(j)]), kTwoReciprocalRoots);
+          update_[at] = divide(step, (*step.update)[at], r.product(row, cols_[size_t(j)]), two_reciprocal_roots(step));
         }
       }
     }

@@ -10,6 +10,7 @@
 #include "harness/peer.h"
 #include "harness/recorded_steps.h"
 #include "reference/axes.h"
+#include "tests/harness/record/coded.h"
 
 namespace plumbline::harness {
 namespace {
@@ -97,12 +98,13 @@ class Peer {
   double held(double hyperparameter) const {
     return how_.float32_hyperparameters ? double(float(hyperparameter)) : hyperparameter;
   }
-  double beta(double value, Fault off) const { return held(value) - (how_.fault == off ? 1e-4 : 0); }
+  double beta(double value, Fault off) const { return held(value) - (how_.fault == off ? how_.size : 0); }
+  double decay_of(const char* name) const { return how_.fault == Fault::decay_left_out ? 0 : held(option(name, 0.0)); }
   double eps1(double value) const { return held(value) * (how_.fault == Fault::eps1_tenfold ? 10 : 1); }
   // 1 - w_t of a schedule
   double scheduled(double exponent) const {
     if (t_ == 1) return 0;
-    return 1 - std::pow(double(t_), exponent) + (how_.fault == Fault::beta2 ? 1e-4 : 0);
+    return 1 - std::pow(double(t_), exponent) + (how_.fault == Fault::beta2 ? how_.size : 0);
   }
 
   R kept(R x) const { return R(round_to(how_.state, x.v)); }
@@ -193,7 +195,7 @@ class Peer {
   }
 
   void torch() {
-    const double lr = held(option("lr", 1e-2)), d = held(option("d", 1.0)), decay = held(option("weight_decay", 0.0));
+    const double lr = held(option("lr", 1e-2)), d = held(option("d", 1.0)), decay = decay_of("weight_decay");
     const double epsilon = 2 * unit_roundoff(how_.parameter);
     const R e1 = R(eps1(listed("eps", 0, epsilon)));
     const double w = 1 - scheduled(held(option("beta2_decay", -0.8)));
@@ -241,7 +243,7 @@ class Peer {
     const R denominator = larger(R(1), rms(u) / R(d));
     for (R& x : u) x = x / denominator * lr;
     if (options_.contains("beta1") && !options_["beta1"].is_null()) u = momentum("exp_avg", option("beta1", 0.0), u);
-    const double decay = held(option("weight_decay", 0.0));
+    const double decay = decay_of("weight_decay");
     for (size_t k = 0; k < size_; ++k) {
       if (decay != 0) p[k] = kept_parameter(p[k] - R(decay) * lr * p[k]);
       p[k] = kept_parameter(p[k] - u[k]);
@@ -265,7 +267,7 @@ class Peer {
   }
 
   void came() {
-    const double lr = held(option("lr", 0.0)), decay = held(option("weight_decay", 0.0));
+    const double lr = held(option("lr", 0.0)), decay = decay_of("weight_decay");
     const double b2 = beta(listed("betas", 1, 0.999), Fault::beta2);
     const double b3 = beta(listed("betas", 2, 0.9999), Fault::beta3);
     const R e1 = R(eps1(listed("eps", 0, 1e-30))), e2 = R(held(listed("eps", 1, 1e-16)));
@@ -300,7 +302,7 @@ class Peer {
     const double lr = held(option("learning_rate", 1.0)), rate = option("decay_rate", 0.8);
     const float t = float(t_ - option<int64_t>("decay_offset", 0));
     float old = 1.0f - std::pow(t, float(-rate));
-    if (how_.fault == Fault::beta2 && t_ > 1) old += 1e-4f;
+    if (how_.fault == Fault::beta2 && t_ > 1) old += float(how_.size);
     const float sample_weight = 1.0f - old;
     const R e1 = R(eps1(option("eps", 1e-30)));
     const auto average32 = [&](R a, R sample) { return R(old) * a + R(sample_weight) * sample; };
@@ -326,7 +328,7 @@ class Peer {
       for (R& x : u) x = x * scale;
     }
     if (option("momentum", -1.0) >= 0) u = momentum("ema", option("momentum", 0.0), u);
-    const double decay = held(option("weight_decay_rate", 0.0));
+    const double decay = decay_of("weight_decay_rate");
     for (size_t k = 0; k < size_; ++k) {
       if (decay != 0) u[k] = u[k] + R(decay) * p[k];
       p[k] = kept_parameter(p[k] + -u[k]);
@@ -334,7 +336,7 @@ class Peer {
   }
 
   void rlx() {
-    const double d = held(option("clip_threshold", 1.0)), decay = held(option("weight_decay", 0.0));
+    const double d = held(option("clip_threshold", 1.0)), decay = decay_of("weight_decay");
     const R e1 = R(eps1(option("eps1", 1e-30)));
     const double old = scheduled(held(option("beta2_decay", -0.8)));
     R alpha = R(held(option("lr", 0.0)));
@@ -429,7 +431,7 @@ class Peer {
     previous[0] = kept(nu);
   }
   void descend_then_decay(const V& u) {
-    const double decay = held(option("weight_decay", 0.0)), lr = held(option("lr", 1e-3));
+    const double decay = decay_of("weight_decay"), lr = held(option("lr", 1e-3));
     for (size_t k = 0; k < size_; ++k) {
       p[k] = kept_parameter(p[k] - R(step_size_) * u[k]);
       if (decay != 0) p[k] = kept_parameter(p[k] + R(-lr * decay) * p[k]);
@@ -502,10 +504,44 @@ std::vector<Real<T>> recast(const Tensor& x, DType type) {
   return out;
 }
 
+bool is_momentum(reference::Slot slot) {
+  return slot == reference::Slot::momentum || slot == reference::Slot::low_rank_momentum;
+}
+
+// Keeps the values as codes, as the trace will hold them; what they stand for is what the next step reads.
+template <DType T>
+void code(TraceFile& file, const std::string& prefix, int64_t t, const std::string& codec_name, const Replay& how,
+          std::vector<Real<T>>& values) {
+  const StateCodec codec = built_in_codec(codec_name);
+  std::vector<double> plain;
+  for (const Real<T> x : values) plain.push_back(x.v);
+  StoredCodes stored = encode_codes(codec, plain, how.block);
+  if (how.fault == Fault::code_off && t == 3)
+    for (int64_t i = 0; i < std::min<int64_t>(how.block, int64_t(plain.size())); ++i) {
+      int64_t& c = stored.codes[size_t(i)];
+      c += codec.place_of(c + 1) ? 1 : -1;
+    }
+  if (how.fault == Fault::neighbours_scale && t == 3)
+    stored.scales[0] = stored.scales.size() > 1 ? stored.scales[1] : 2 * stored.scales[0];
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = Real<T>(float(codec.decode(stored.codes[i], stored.scale_of(int64_t(i), codec), {}).value));
+  const auto numbers = [&](const std::string& name, const std::vector<double>& all) {
+    std::vector<Real<T>> reals;
+    for (const double x : all) reals.emplace_back(x);
+    add(file, prefix + name + "@" + std::to_string(t), {int64_t(all.size())}, reals, DType::float32);
+  };
+  std::string bytes;
+  for (const int64_t c : stored.codes) bytes += char(c + codec.zero);
+  file.add(prefix + "_q@" + std::to_string(t), codec.low < 0 && codec.zero == 0 ? "I8" : "U8",
+           {int64_t(stored.codes.size())}, bytes);
+  numbers("_scale", stored.scales);
+  if (codec.needs_lowest()) numbers("_min_log", stored.lowest);
+}
+
 template <DType T>
 TraceFile replay_in(const Trace& recorded, const Replay& how) {
   TraceFile file;
-  json tensors = json::object();
+  json tensors = json::object(), codecs = json::object();
   for (const auto& tensor : recorded.tensors()) {
     tensors[tensor.name] = {{"shape", tensor.shape}, {"regime", tensor.regime}};
     const RecordedSteps steps(recorded, tensor.name);
@@ -528,9 +564,17 @@ TraceFile replay_in(const Trace& recorded, const Replay& how) {
       if (!how.record_state) continue;
       for (const KnownSlot& slot : slots) {
         if (!peer.state.contains(slot.name)) continue;
-        std::vector<Real<T>> values = peer.state.at(slot.name);
-        if (!slot.order.empty())
-          for (size_t k = 0; k < values.size(); ++k) values[k] = peer.state.at(slot.name)[size_t(slot.order[k])];
+        std::vector<Real<T>>& now = peer.state.at(slot.name);
+        std::vector<Real<T>> values = now;
+        const auto place = [&](size_t k) { return slot.order.empty() ? k : size_t(slot.order[k]); };
+        for (size_t k = 0; k < values.size(); ++k) values[k] = now[place(k)];
+        const std::string& codec = is_momentum(slot.slot) ? how.momentum : how.averages;
+        if (!codec.empty() && slot.slot != reference::Slot::previous_norm) {
+          codecs[slot.name] = {{"codec", codec}, {"block", how.block}};
+          code(file, "state/" + name + "/" + slot.name, t, codec, how, values);
+          for (size_t k = 0; k < values.size(); ++k) now[place(k)] = values[k];
+          continue;
+        }
         const auto shape = recorded.load(state_array(name, slot.name, t)).shape;
         add(file, state_array(name, slot.name, t), shape, values, how.state);
       }
@@ -541,6 +585,10 @@ TraceFile replay_in(const Trace& recorded, const Replay& how) {
   meta["options"] = recorded.options_json();
   meta["steps"] = std::to_string(recorded.steps());
   meta["tensors"] = tensors.dump();
+  if (!codecs.empty()) {
+    meta["format"] = "optimizer-trace/2";
+    meta["codecs"] = codecs.dump();
+  }
   return file;
 }
 

@@ -140,7 +140,7 @@ TEST_F(Program, RefusesTracesWithoutStatesToStudy) {
   expect_refused("codecs --threads -1", "--threads");
   TraceFile empty = small_training();
   empty.header.erase("grad/w@2");
-  empty.write(folder_ / "no-states.safetensors");
+  empty.packed().write(folder_ / "no-states.safetensors");
   expect_refused(fmt::format("codecs '{}'", (folder_ / "no-states.safetensors").string()),
                  "neither state after step 2 nor a gradient of every step");
 }
@@ -199,7 +199,8 @@ TEST_F(Program, RefusesRecordedRunsThatItCannotJudge) {
   file.header["__metadata__"]["options"] = "lr = 1";
   file.write(folder_ / "notjson.safetensors");
   expect_refused("judge ../notjson.safetensors", "metadata 'options' is not JSON");
-  expect_refused("case 'recorded trace=x'", "expected trace=FILE tensor=NAME");
+  expect_refused("case 'recorded tensor=x'", "expected trace=FILE tensor=NAME");
+  expect_refused("case 'recorded trace=x'", "x: cannot be read");
   expect_refused("case 'recorded trace=x tensor=y shape=3'", "expected one of trace, tensor, arithmetic, subnormals");
 }
 

@@ -22,6 +22,18 @@ struct TraceFile {
         {"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
     data += bytes;
   }
+  // The same arrays one behind the other, each with bytes of its own: after entries were removed, or share bytes.
+  TraceFile packed() const {
+    TraceFile out;
+    for (const auto& [name, entry] : header.items()) {
+      out.header[name] = entry;
+      if (name == "__metadata__") continue;
+      const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
+      out.header[name]["data_offsets"] = {out.data.size(), out.data.size() + end - begin};
+      out.data += data.substr(begin, end - begin);
+    }
+    return out;
+  }
   std::string bytes() const {
     const std::string text = header.dump();
     const uint64_t length = text.size();

@@ -92,7 +92,9 @@ class Mutator {
         return;
       case 7:
         if (meta.is_object()) {
-          static constexpr const char* kKeys[] = {"format", "peer", "options", "steps", "tensors"};
+          static constexpr const char* kKeys[] = {"format",  "peer",         "options", "steps",   "tensors",
+                                                  "groups",  "changes",      "skipped", "storage", "codecs",
+                                                  "defects", "steps_before", "clock",   "version", "arithmetic"};
           meta[kKeys[below(std::size(kKeys))]] = below(2) == 0 ? value() : json(value().dump());
         }
         return;
@@ -169,17 +171,42 @@ TraceFile small_run() {
   return file;
 }
 
+// The same in the words of format 2: state in codes, a step that was skipped, options that change.
+TraceFile small_run_of_words() {
+  TraceFile file = small_run();
+  nlohmann::json& meta = file.header["__metadata__"];
+  meta["format"] = "optimizer-trace/2";
+  meta["version"] = "2.11.0";
+  meta["groups"] = R"([{}, {"lr": 0.5}])";
+  meta["changes"] = R"([{"step": 2, "group": 0, "options": {"lr": 0.02}}])";
+  meta["skipped"] = "[2]";
+  meta["storage"] = "stochastic";
+  meta["arithmetic"] = R"({"results": "f32", "rsqrt_ulps": 2, "subnormals": "flushed"})";
+  meta["codecs"] = R"({"row_var": {"codec": {"levels": "table", "table": [0, 0.5, 1]}, "block": 2},
+                       "col_var": {"codec": "al8", "codes": "c", "scales": "s", "lowest": "l"}})";
+  meta["tensors"] = R"({"w": {"shape": [2, 3], "group": 0, "storage": "nearest", "skipped": [1], "steps_before": 0}})";
+  for (const char* at : {"@1", "@2"}) {
+    for (const char* slot : {"row_var", "col_var"}) file.header.erase(std::string("state/w/") + slot + at);
+    file.add(std::string("state/w/row_var_q") + at, "U8", {2}, std::string("\1\2"));
+    file.add(std::string("state/w/row_var_scale") + at, "F32", {1}, std::string(4, '\0'));
+    file.add(std::string("state/w/c") + at, "U8", {3}, std::string("\1\2\3"));
+    for (const char* name : {"s", "l"}) file.add(std::string("state/w/") + name + at, "F32", {1}, std::string(4, '\0'));
+  }
+  return file.packed();
+}
+
 }  // namespace
 
 FuzzCounts fuzz_reader(uint64_t files, uint64_t seed) {
-  const TraceFile good = small_run();
+  const TraceFile goods[] = {small_run(), small_run_of_words()};
   Mutator mutator(seed);
   FuzzCounts counts;
   for (uint64_t i = 0; i < files; ++i) {
-    const std::string bytes = mutator.next(good);
+    const std::string bytes = mutator.next(goods[i % 2]);
     try {
       const Trace trace(SafeTensors::parse(as_bytes(bytes), "file"));
       for (const auto& info : trace.tensors()) {
+        trace.tensor(info.name);
         for (int64_t t = 1; t <= std::min<int64_t>(trace.steps(), 3); ++t) trace.gradient(info.name, t);
         trace.parameter(info.name, 0);
         trace.slots(info.name);

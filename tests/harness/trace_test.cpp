@@ -24,6 +24,7 @@ std::string refusal(const std::string& bytes) {
   try {
     Trace trace(SafeTensors::parse(as_bytes(bytes), "file"));
     for (const auto& info : trace.tensors()) {
+      trace.tensor(info.name);
       for (int64_t t = 1; t <= std::min<int64_t>(trace.steps(), 3); ++t) trace.gradient(info.name, t);
       trace.parameter(info.name, 0);
       trace.slots(info.name);
@@ -155,7 +156,7 @@ TEST(Trace, AnEntryOfTheHeaderThatLiesIsRefused) {
        },
        "24 bytes stored, shape and type say 0"},
       {[](json& e) { e.erase("shape"); }, "expected dtype, shape"},
-      {[](json& e) { e["dtype"] = "F31"; }, "unknown element type 'F31'"},
+      {[](json& e) { e["dtype"] = "F31"; }, "has type F31: expected F64, F32, BF16 or F16"},
       {[](json& e) { e["dtype"] = 32; }, "expected dtype"},
       {[](json& e) { e["dtype"] = "F64"; }, "24 bytes stored, shape and type say 48"},
       {[](json& e) { e = 7; }, "expected dtype"},
@@ -172,7 +173,7 @@ TEST(Trace, AnEntryOfTheHeaderThatLiesIsRefused) {
 
 TEST(Trace, MetadataThatIsNotATraceIsRefused) {
   const std::vector<std::tuple<std::string, json, std::string>> lies = {
-      {"format", "optimizer-trace/2", "expected optimizer-trace/1"},
+      {"format", "optimizer-trace/3", "expected optimizer-trace/1 or optimizer-trace/2"},
       {"format", nullptr, "expected a string"},
       {"options", "{", "'options' is not JSON"},
       {"options", "[]", "expected a JSON object"},
@@ -186,9 +187,9 @@ TEST(Trace, MetadataThatIsNotATraceIsRefused) {
       {"tensors", "[]", "expected a JSON object"},
       {"tensors", "{\"w\": 3}", "expected a shape"},
       {"tensors", "{\"w\": {}}", "expected a shape"},
-      {"tensors", "{\"w\": {\"shape\": []}}", "expected a shape"},
-      {"tensors", "{\"w\": {\"shape\": [2, 0]}}", "positive extents"},
-      {"tensors", "{\"w\": {\"shape\": [2, -3]}}", "positive extents"},
+      {"tensors", "{\"w\": {\"shape\": []}}", "has shape 2x3: expected 1"},
+      {"tensors", "{\"w\": {\"shape\": [2, 0]}}", "has shape 2x3: expected 2x0"},
+      {"tensors", "{\"w\": {\"shape\": [2, -3]}}", "non-negative extents"},
       {"tensors", "{\"w\": {\"shape\": [3, 2]}}", "has shape 2x3: expected 3x2"},
       {"tensors", "{\"w\": {\"shape\": [6]}}", "has shape 2x3: expected 6"},
       {"tensors", "{\"v\": {\"shape\": [2, 3]}}", "grad/v@1 is missing"},
@@ -222,7 +223,7 @@ TEST(Trace, AHeaderThatIsNotJsonIsRefused) {
 TEST(Trace, AMissingArrayATypeThatIsNoFloatAndAnEmptyOneAreRefused) {
   TraceFile missing = small_training();
   missing.header.erase("grad/w@2");
-  EXPECT_THAT(refusal(missing.bytes()), HasSubstr("grad/w@2 is missing"));
+  EXPECT_THAT(refusal(missing.packed().bytes()), HasSubstr("grad/w@2 is missing"));
   TraceFile integers = small_training();
   integers.header["grad/w@1"]["dtype"] = "I32";
   EXPECT_THAT(refusal(integers.bytes()), HasSubstr("type I32: expected F64, F32, BF16 or F16"));
@@ -234,12 +235,83 @@ TEST(Trace, AMissingArrayATypeThatIsNoFloatAndAnEmptyOneAreRefused) {
 }
 
 // Steps are a claim of the metadata: work must follow what is in the file.
-TEST(Trace, ManyStepsClaimedCostNothing) {
+TEST(Trace, MoreStepsThanArraysAreRefused) {
   TraceFile file = small_training();
   file.header["__metadata__"]["steps"] = "1000000000";
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("'steps': 1000000000: expected no more than the 3 arrays"));
+}
+
+// --- the format's own rules ---
+
+TEST(SafeTensors, ArraysThatOverlapOrLeaveGapsAreRefused) {
+  TraceFile file = small_training();
+  file.header["grad/w@1"]["data_offsets"] = {0, 24};
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("overlaps"));
+  TraceFile gap = small_training();
+  gap.header.erase("grad/w@1");
+  EXPECT_THAT(refusal(gap.bytes()), HasSubstr("array grad/w@2 begins at byte 48, expected 24: 24 bytes before it"));
+  EXPECT_THAT(refusal(small_training().bytes() + "1234"), HasSubstr("4 bytes behind the last array: expected none"));
+}
+
+TEST(SafeTensors, ANameTwiceIsRefused) {
+  std::string bytes = small_training().bytes();
+  const size_t at = bytes.find("grad/w@2");
+  bytes[at + 7] = '1';
+  EXPECT_THAT(refusal(bytes), HasSubstr("header has the name \"grad/w@1\" twice"));
+  TraceFile file = small_training();
+  file.header["__metadata__"]["options"] = R"({"lr": 1, "lr": 2})";
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("'options' has the name \"lr\" twice"));
+}
+
+TEST(SafeTensors, JsonOfManyLevelsIsRefused) {
+  TraceFile file = small_training();
+  file.header["__metadata__"]["options"] = "{\"lr\": " + std::string(80000, '[') + std::string(80000, ']') + "}";
+  EXPECT_THAT(refusal(file.bytes()), HasSubstr("'options': nests deeper than 64 levels"));
+}
+
+TEST(SafeTensors, AnArrayThatNobodyReadsMayHaveAnyType) {
+  TraceFile file = small_training();
+  file.add("state/w/step@1", "I64", {}, std::string(8, '\1'));
+  file.add("notes", "F8_E8M0", {5}, "abcde");
+  file.add("half bytes", "F4", {6}, "abc");
+  EXPECT_EQ(refusal(file.bytes()), "");
+}
+
+TEST(SafeTensors, OtherFormatsAreNamed) {
+  const std::vector<std::pair<std::string, std::string>> others = {
+      {std::string("PK\x03\x04\x14\0\0\0archive/data.pkl", 24), "a PyTorch checkpoint (.pt)"},
+      {std::string("PK\x03\x04\x14\0\0\0grad.npy", 16), "a NumPy archive (.npz)"},
+      {"\x93NUMPY\x01and more", "a NumPy array (.npy)"},
+      {"\x80\x02}q\x01(X\x05", "a Python pickle"},
+      {R"({"metadata": {}, "weight_map": {}})", "an index (.index.json)"},
+      {R"({"lr": 0.1, "betas": [1]})", "JSON"}};
+  for (const auto& [bytes, name] : others) EXPECT_THAT(refusal(bytes), HasSubstr(name)) << name;
+}
+
+TEST(Trace, AParameterWithoutAxesIsOneElement) {
+  TraceFile file;
+  json& meta = file.header["__metadata__"];
+  meta["peer"] = "none";
+  meta["options"] = "{}";
+  meta["steps"] = "1";
+  meta["tensors"] = R"({"temperature": {"shape": []}})";
+  const float two = 2;
+  const std::string bytes(reinterpret_cast<const char*>(&two), 4);
+  for (const char* name : {"param/temperature@0", "grad/temperature@1"}) file.add(name, "F32", {}, bytes);
   const Trace trace(SafeTensors::parse(as_bytes(file.bytes()), "file"));
-  EXPECT_EQ(trace.steps(), 1000000000);
-  EXPECT_EQ(trace.gradient("w", 2).size(), 6);
+  EXPECT_EQ(trace.tensor("temperature").shape, std::vector<int64_t>{1});
+  EXPECT_EQ(trace.gradient("temperature", 1).data[0], 2);
+}
+
+// What is wrong with one tensor is the error of that tensor alone.
+TEST(Trace, ATensorThatIsWrongLeavesTheOthers) {
+  TraceFile file = small_training();
+  file.header["__metadata__"]["tensors"] = R"({"w": {"shape": [2, 3]}, "v": {"shape": "none"}, "x": 3})";
+  const Trace trace(SafeTensors::parse(as_bytes(file.bytes()), "file"));
+  EXPECT_EQ(trace.tensors().size(), 3u);
+  EXPECT_EQ(trace.tensor("w").name, "w");
+  EXPECT_THROW(trace.tensor("v"), InputError);
+  EXPECT_THROW(trace.tensor("x"), InputError);
 }
 
 TEST(Trace, AShapeIsCheckedWhateverTheNamesLookLike) {
