@@ -31,7 +31,8 @@ OneStore store_of(const Grid& grid, Rounding rounding, double v) {
   const double outside = at.band + std::fabs(at.code - inside);
   OneStore out;
   out.reach = grid.distance(v, (rounding == Rounding::stochastic ? 1 : 0.5) + outside) + decoded;
-  out.off = grid.distance(v, outside + kDraw) + decoded;
+  // linear_u8 has nothing between 0 and half a step
+  out.off = grid.distance(v, outside + kDraw) + decoded + std::max(low - v, 0.0) + std::max(v - high, 0.0);
   if (rounding == Rounding::stochastic) out.variance = std::max((high - v) * (v - low), 0.0);
   if (rounding == Rounding::dither) out.variance = grid.distance(v, 0.5) * grid.distance(v, 0.5) / 3;  // even in a cell
   return out;
