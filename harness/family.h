@@ -8,14 +8,15 @@
 
 #include "harness/case.h"
 #include "harness/linear/case.h"
+#include "harness/live/problem.h"
 #include "harness/problem.h"
 #include "harness/recorded.h"
 
 namespace plumbline::harness {
 
-using AnyProblem = std::variant<Problem, RecordedRun, LinearProblem>;
+using AnyProblem = std::variant<Problem, RecordedRun, LinearProblem, LiveProblem>;
 
-// "optimizer", "recorded", "w8a8"
+// "optimizer", "recorded", "w8a8", "live"
 const char* family_of(const AnyProblem& problem);
 const std::vector<std::string>& family_names();
 

@@ -16,6 +16,7 @@
 #include "harness/conformance.h"
 #include "harness/error.h"
 #include "harness/judge_traces.h"
+#include "harness/live/suite.h"
 #include "harness/machine.h"
 #include "harness/quoted.h"
 #include "harness/runner.h"
@@ -47,12 +48,24 @@ void add_report(CLI::App& command, CommonOptions& o) {
   command.add_flag("--quiet", o.quiet, "no progress, no summary");
 }
 
+constexpr const char* kSubjectHelp =
+    "host, emulator or cuda (default: cuda with a GPU, else host); of anyone: ./libmine.so (plumbline_subject.h) or "
+    "python:package.module:Class";
+
 void add_common(CLI::App& command, CommonOptions& o) {
-  command.add_option("--subject", o.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
+  command.add_option("--subject", o.subject, kSubjectHelp);
   add_report(command, o);
 }
 
-std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
+void add_live(CLI::App& command, live::LiveOptions& o) {
+  command.add_option("--dialect", o.dialect, "of a live subject that does not say: the rule to judge it by");
+  command.add_option("--time-limit", o.worker.step_seconds, "of a live subject: seconds for one answer")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+}
+
+std::unique_ptr<Subject> choose_subject(const CommonOptions& o, const live::LiveOptions& live) {
+  if (live::names_live_subject(o.subject)) return std::make_unique<live::LiveSubject>(o.subject, live);
   if (!o.subject.empty()) return make_subject(o.subject);
   const std::string why = subject_unavailable("cuda");
   if (why.empty()) return make_subject("cuda");
@@ -62,7 +75,8 @@ std::unique_ptr<Subject> choose_subject(const CommonOptions& o) {
 
 // The kernels promise the bits of the host twin, on a GPU and under the emulator.
 std::unique_ptr<Subject> twin_of(const Subject& subject) {
-  return subject.name() == "host" || subject.name() == "recorded" ? nullptr : make_subject("host");
+  const std::string name = subject.name();
+  return name == "host" || name == "recorded" || live::names_live_subject(name) ? nullptr : make_subject("host");
 }
 
 // What repeats the run: without what changes no result, so that the parts of a sharded run have it in common.
@@ -114,7 +128,8 @@ class Judged final : public Listener {
 int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o, const std::string& suite,
                  double budget, const std::string& command, Shard part = {},
                  const std::function<void(const std::function<void(const Section&)>&)>& studies = {},
-                 const std::vector<Census*>& censuses = {}, Listener* also = nullptr) {
+                 const std::vector<Census*>& censuses = {}, Listener* also = nullptr,
+                 const std::function<std::vector<std::string>()>& more = {}) {
   const uint64_t planned = cases.size();
   const uint64_t lines = checksum_of(cases);
   cases = select_shard(cases, part);
@@ -144,6 +159,8 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
 
   const auto twin = twin_of(subject);
   run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles, studies});
+  if (!o.quiet && more)
+    for (const std::string& extra : more()) fmt::print("{}\n", extra);
   if (!o.quiet) fmt::print("{}", summary_text.text());
   return summary_text.green() ? 0 : kRed;
 }
@@ -153,6 +170,17 @@ SuiteSize parse_size(const std::string& name) {
   if (name == "full") return SuiteSize::full;
   if (name == "nightly") return SuiteSize::nightly;
   throw InputError(fmt::format("suite '{}': expected quick, full or nightly", name));
+}
+
+// Of a live subject: as many cases as were asked for, or as the size of the suite says.
+int verify_live(const live::LiveSubject& subject, size_t cases, const CommonOptions& o, const std::string& suite,
+                double budget, const std::string& command, Shard part) {
+  live::LiveSuite live(subject, cases, o.seed);
+  const auto studies = [&](const std::function<void(const Section&)>& tell) {
+    if (part.count == 1) tell(live.describe(budget == 0));
+  };
+  return run_reported(live.plan(), subject, o, suite, budget, command, part, studies, {&live}, nullptr,
+                      [&] { return live.screen(); });
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {
@@ -172,6 +200,13 @@ int program(int argc, char** argv) {
   std::string suite = "full", family = "all", budget, shard, line;
   CLI::App* verify = app.add_subcommand("verify", "verify a subject over recorded trainings and generated problems");
   add_common(*verify, common);
+  live::LiveOptions live_options;
+  size_t live_cases = 0;
+  bool list_live = false, shrink_live = false;
+  add_live(*verify, live_options);
+  verify->add_option("--cases", live_cases, "of a live subject: cases to draw (0: 300 quick, 2000 full, 20000 nightly)")
+      ->capture_default_str();
+  verify->add_flag("--list", list_live, "of a live subject: print the lines of its cases and end");
   verify->add_option("--family", family, "all, optimizer or w8a8")->capture_default_str();
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
   add_seed(*verify, common.seed, "of the generated problems");
@@ -179,7 +214,9 @@ int program(int argc, char** argv) {
   verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
 
   CLI::App* one = app.add_subcommand("case", "run one case from the line that a report gives");
-  one->add_option("--subject", common.subject, "host, emulator or cuda (default: cuda with a GPU, else host)");
+  one->add_option("--subject", common.subject, kSubjectHelp);
+  add_live(*one, live_options);
+  one->add_flag("--shrink", shrink_live, "of a live subject: a red case is shrunk, and the smaller one shown");
   one->add_option("line", line, "the case, such as 'shape=37x129 storage=al8 steps=3 seed=7'");
   std::string bundle_folder;
   one->add_option("--bundle", bundle_folder,
@@ -263,11 +300,16 @@ int program(int argc, char** argv) {
       if (common.subject.empty()) common.subject = bundle->subject;
     }
     const AnyProblem problem = parse_any_problem(line);
-    const auto subject = std::holds_alternative<RecordedRun>(problem) ? make_recording() : choose_subject(common);
+    const auto subject =
+        std::holds_alternative<RecordedRun>(problem) ? make_recording() : choose_subject(common, live_options);
     const auto twin = twin_of(*subject);
     CaseOptions options{"case", true, twin.get()};
     if (bundle) options.evidence_step = bundle->step;
-    const CaseResult result = run_case(problem, *subject, options);
+    CaseResult result = run_case(problem, *subject, options);
+    if (const auto* live = std::get_if<LiveProblem>(&problem); live && shrink_live && is_red(result.verdict)) {
+      result = live::shrink(*live, result, [&](const LiveProblem& p) { return run_case(p, *subject, options); }).result;
+      fmt::print("shrunk from '{}'\n", line);
+    }
     fmt::print("{}", describe_case(result));
     bool good = !is_red(result.verdict);
     if (bundle) {
@@ -281,7 +323,16 @@ int program(int argc, char** argv) {
   const double seconds = parse_budget(budget);
   const Shard part = shard.empty() ? shard_from_environment() : parse_shard(shard);
   const SuiteSize size = parse_size(suite);
-  const auto subject = choose_subject(common);
+  const auto subject = choose_subject(common, live_options);
+  if (const auto* live = dynamic_cast<const live::LiveSubject*>(subject.get())) {
+    if (live_cases == 0) live_cases = size == SuiteSize::quick ? 300 : size == SuiteSize::full ? 2000 : 20000;
+    if (list_live) {
+      const live::LivePlan plan(*live, live_cases, common.seed);
+      for (const LiveProblem& problem : plan.problems()) fmt::print("{}\n", to_string(problem));
+      return 0;
+    }
+    return verify_live(*live, live_cases, common, suite, seconds, command_line(argc, argv), part);
+  }
   CasePlan cases;
   std::set<std::string> families;
   for (const CaseSource& source : case_sources()) families.insert(source.family);

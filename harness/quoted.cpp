@@ -32,4 +32,9 @@ std::string shell_word(std::string_view text) {
   return out + "'";
 }
 
+std::string bare_shell_word(std::string_view text) {
+  static constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:-+@%";
+  return !text.empty() && text.find_first_not_of(kPlain) == text.npos ? std::string(text) : shell_word(text);
+}
+
 }  // namespace plumbline::harness

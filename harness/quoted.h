@@ -12,4 +12,7 @@ std::string plain_text(std::string_view text);
 // One word of a POSIX shell that stands for `text` exactly: 'it'\''s'. Always in quotes.
 std::string shell_word(std::string_view text);
 
+// The same, without quotes where no shell needs them: letters, digits and _ . / : - + @ %
+std::string bare_shell_word(std::string_view text);
+
 }  // namespace plumbline::harness

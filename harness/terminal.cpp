@@ -139,7 +139,8 @@ void TerminalSummary::end(const RunSummary& summary) {
     line(fmt::format("           and {} more studies", studies_.size() - kStudiesShown));
   for (const Red& red : red_) {
     line(paint(ink_of(red.verdict), fmt::format("{:<10}", to_string(red.verdict))) + " " + plain_text(red.reason));
-    line(fmt::format("           plumbline case {} --subject {}", plain_text(shell_word(red.line)), run_.subject));
+    line(fmt::format("           plumbline case {} --subject {}", plain_text(shell_word(red.line)),
+                     plain_text(bare_shell_word(run_.subject))));
     if (!red.bundle.empty())
       line(fmt::format("           plumbline case --bundle {}/bundles/{}",
                        report_path_.substr(0, report_path_.rfind('/')), red.bundle));

@@ -8,6 +8,7 @@
 
 #include "harness/command.h"
 #include "harness/error.h"
+#include "harness/live/mutants.h"
 #include "harness/mutants.h"
 #include "harness/study.h"
 #include "properties/kill_matrix.h"
@@ -21,6 +22,8 @@ struct Options {
   std::string subject;
   bool every = false, matrix_alone = false;
   std::vector<std::string> ids;
+  harness::live::LiveOptions live;
+  size_t cases = 300;
 };
 
 // The program beside this one that was linked with mutants takes over, with the same words.
@@ -63,7 +66,28 @@ void print_row(const MutantResult& r) {
   std::fflush(stdout);
 }
 
+int run_live(const Options& o, const std::string& line) {
+  using namespace harness::live;
+  const LiveSubject subject(o.subject, o.live);
+  const LivePlan plan(subject, o.cases, o.study.seed);
+  return harness::report_study("mutants", o.subject, line, o.study, [&](harness::Listener& report) {
+    report.on_section(describe_live_mutants(run_live_mutants(subject, plan, [&](const LiveKill& kill) {
+      if (o.study.quiet) return;
+      fmt::print("{:36} {:8} {:28} {:5} cases   {}\n", kill.fault,
+                 kill.killed    ? "noticed"
+                 : kill.changes ? "SURVIVES"
+                                : "no change",
+                 kill.stage, kill.cases,
+                 !kill.killed    ? ""
+                 : kill.allclose ? "assert_close: notices"
+                                 : "assert_close: passes");
+      std::fflush(stdout);
+    })));
+  });
+}
+
 int run(const Options& o, const std::string& line) {
+  if (harness::live::names_live_subject(o.subject)) return run_live(o, line);
   if (!harness::mutants_built(o.subject))
     hand_over(o.subject == "cuda" ? "plumbline-mutants-cuda" : "plumbline-mutants");
   // what the kernels alone have is run by the emulator
@@ -93,7 +117,12 @@ const harness::RegisterCommand kCommand(
        const auto o = std::make_shared<Options>();
        app.add_option("ids", o->ids, "faults to run (default: all)");
        app.add_option("--subject", o->subject,
-                      "host, emulator or cuda (default: host, and the emulator for what kernels alone have)");
+                      "host, emulator or cuda (default: host, and the emulator for what kernels alone have); or a live "
+                      "subject, ./libmine.so or python:module:Class: faults between it and its judge");
+       app.add_option("--cases", o->cases, "of a live subject: cases to draw")
+           ->capture_default_str()
+           ->check(CLI::PositiveNumber);
+       app.add_option("--dialect", o->live.dialect, "of a live subject that does not say: the rule to judge it by");
        harness::add_seed(app, o->study.seed, "of the draws");
        app.add_flag("--every", o->every, "do not stop at the first check that notices a fault");
        app.add_flag("--matrix-alone", o->matrix_alone, "without the detection thresholds");
