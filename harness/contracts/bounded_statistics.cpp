@@ -391,7 +391,7 @@ class BoundedCombined final : public BoundedTransform {
           const double off = options_.beta1 * (x.error + before[at].error) + y.error;
           const double size = x.magnitude() + y.magnitude();
           // of g^2 - 2 g M + M^2, each averaged by itself: roundings are relative to (|g| + |M|)^2
-          const double roundings = 4 + kTwoReciprocalRoots + double(std::max(m, n));
+          const double roundings = 4 + two_reciprocal_roots(step) + double(std::max(m, n));
           Bounded e2{difference * difference,
                      off * (2 * std::fabs(difference) + off) + compose_roundings(roundings, r.unit()) * size * size};
           e2 = r.quotient(e2, r.product(row, at_least(floor, (*v.col)[size_t(s * n + j)])));
@@ -435,7 +435,8 @@ class BoundedCombined final : public BoundedTransform {
         const Bounded row = r.quotient(product(*step.moment.row, row_, s * m + i), normalizer);
         for (int64_t j = 0; j < n; ++j) {
           const Bounded v = r.product(row, product(*step.moment.col, col_, s * n + j));
-          update_[element(s, i, j)] = r.quotient(momentum[element(s, i, j)], r.rounded(r.root(v), kTwoReciprocalRoots));
+          update_[element(s, i, j)] =
+              r.quotient(momentum[element(s, i, j)], r.rounded(r.root(v), two_reciprocal_roots(step)));
         }
       }
     }
