@@ -112,9 +112,11 @@ class CaseRun {
     return first;
   }
 
-  // The place of a quantity in the computation: its number, but a momentum of the update comes after the clip.
+  // The place of a quantity in the computation: its number, but a momentum of the update comes after the clip, and the
+  // bias correction, which follows from the clock alone, before the averages that are raised to what codes resolve.
   double stage(const QuantityJudge& j) const {
     const Quantity q = j.result().quantity;
+    if (q == Quantity::bias) return double(Quantity::parameter_rms) - 0.5;
     const bool momentum = q >= Quantity::momentum && q <= Quantity::momentum_stored;
     return momentum && problem_.of_update()
                ? double(Quantity::clip) + 0.1 * (1 + double(q) - double(Quantity::momentum))
