@@ -24,7 +24,7 @@ struct ShownSlot {
 struct ShownState {
   bool shown = false;        // the other members say nothing without it
   reference::Vector values;  // in the peer's order
-  StoredCodes codes;         // likewise
+  StoredCodes codes = {};    // likewise
 };
 
 // What does not change from step to step.
@@ -55,7 +55,7 @@ struct StepShown {
   std::optional<reference::Tensor> gradient;  // none: the tensor has none, and does not step
   std::optional<reference::Tensor> projection;  // in force in this step; none: as before
   reference::Tensor parameter;                  // after the step
-  std::optional<reference::Vector> exact;       // what the next step reads, where it is shown and not that
+  std::optional<reference::Vector> exact = {};  // what the next step reads, where it is shown and not that
   std::vector<ShownState> state;                // after the step, parallel to the head's slots
 
   bool stepped() const { return gradient && !skipped; }
