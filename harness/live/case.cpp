@@ -62,7 +62,10 @@ class RunSteps final : public Steps {
         continue;
       }
       for (size_t k = 0; k < head_.slots.size(); ++k)
-        if (head_.slots[k].name == state.name) shown_.state[k] = {true, std::move(values.data)};
+        if (head_.slots[k].name == state.name) {
+          shown_.state[k].shown = true;
+          shown_.state[k].values = std::move(values.data);
+        }
     }
     return shown_;
   }
