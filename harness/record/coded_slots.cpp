@@ -22,7 +22,9 @@ bool recorded(const Trace& trace, const Trace::TensorInfo& tensor, const std::st
 // adafactor8bit keeps S in S_q, S_scale and, from 0.4 on, S_min_log. Its rules:
 //   averages  to 0.1.2 linear; to 0.2.0 logarithms whose extent is stored 255 times too small; to 0.3 from 2^-126 on;
 //             then from the smallest value on, in 8 or 16 bits
-//   momentum  to 0.3 uniform in 4 bits; then as m_quant_type says, uf8 unless it says so
+//   momentum  to 0.3 in 4 bits: uniform with a step for a scale to 0.2.2, a table to 0.2.5, uniform with the
+//   largest
+//             value for a scale; then as m_quant_type says, uf8 unless it says so
 class Adafactor8bitCodes {
  public:
   Adafactor8bitCodes(const Trace& trace, const Trace::TensorInfo& tensor) : trace_(trace), tensor_(tensor) {}
@@ -64,7 +66,8 @@ class Adafactor8bitCodes {
     const bool adaptive =
         std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(kLowest); });
     const std::string& release = trace_.header().release();
-    return adaptive || (!release.empty() && !before(release, "0.4.0")) ? "uf8" : "uf4";
+    if (adaptive || (!release.empty() && !before(release, "0.4.0"))) return "uf8";
+    return before(release, "0.2.3") ? "uf4_step" : before(release, "0.2.6") ? "nearly_nf4" : "uf4";
   }
   // Nothing is before what is not said.
   static bool before(const std::string& release, const std::string& other) {

@@ -44,6 +44,11 @@ std::vector<double> dynamic_levels(bool is_signed, int exponent_bits, int bits) 
   return levels;
 }
 
+// What adafactor8bit 0.2.4 and 0.2.5 call NF4: symmetric but for its top, not the published table.
+const std::vector<double> kNearlyNormalFloat4 = {
+    -1,         -0.6961928, -0.52507306, -0.3895074, -0.27408478, -0.17286907, -0.07958022, 0,
+    0.07958022, 0.17286907, 0.27408478,  0.3895074,  0.52507306,  0.6961928,   0.8641379,   1};
+
 // All 256 patterns of OCP E4M3 without infinities, over the largest; the two NaN stay NaN.
 std::vector<double> e4m3_levels() {
   std::vector<double> levels(256);
@@ -108,6 +113,13 @@ const std::vector<BuiltIn>& built_ins() {
       {"al8", [] { return logarithmic(8, true); }},
       {"al16", [] { return logarithmic(16, true); }},
       {"uf4", [] { return linear(4, 8, -8, 7, 8); }},
+      {"uf4_step",  // of 0.2.1 and 0.2.2: a step is stored, the largest value has the code 7
+       [] {
+         StateCodec codec = linear(4, 8, -8, 7, 7);
+         codec.divisor = 7;
+         return codec;
+       }},
+      {"nearly_nf4", [] { return by_table(4, kNearlyNormalFloat4, false); }},  // of 0.2.4 and 0.2.5
       {"uf8", [] { return linear(8, 128, -128, 127, 128); }},
       {"d8", [] { return by_table(8, dynamic_levels(true, 7, 8), true); }},
       {"d4", [] { return by_table(4, dynamic_levels(true, 3, 4), true); }},

@@ -193,6 +193,7 @@ TEST_F(Program, RefusesRecordedRunsThatItCannotJudge) {
   file.header["__metadata__"]["peer"] = "torch";
   file.write(folder_ / "short.safetensors");
   expect_refused("judge ../short.safetensors", "array param/w@1 is missing");
+  for (const char* array : {"param/w@1", "param/w@2"}) file.add(array, "F32", {2, 3}, std::string(24, '\0'));
   file.header["__metadata__"]["options"] = R"({"learning_rate": 1})";
   file.write(folder_ / "options.safetensors");
   expect_refused("judge ../options.safetensors", "option learning_rate: unknown, known: lr, beta2_decay");

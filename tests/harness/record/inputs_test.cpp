@@ -187,6 +187,18 @@ TEST(Inputs, StateInCodes) {
   EXPECT_EQ(judged(said(file, {{"codecs", low_first}}), "13x11").verdict, Verdict::fail) << "packed the other way";
 }
 
+// adafactor8bit as several versions of it keep state; recordings of format 1 tell the version in their source.
+TEST(Inputs, VersionsOfAPackage) {
+  for (const char* name :
+       {"a8-0.1.0-f32codes-q", "a8-0.2.2-f32-default", "a8-0.4.6-f32codes-q-beta1", "a8-0.4.6-f64-default"}) {
+    SCOPED_TRACE(name);
+    expect_pass(input(name));
+  }
+  // The rules of another version are not these.
+  const TraceFile other = said(input("a8-0.4.6-f64-default"), {{"version", "0.2.2"}});
+  EXPECT_EQ(judged(other, "7-tiny").verdict, Verdict::fail) << "eps1 in the averages of vectors";
+}
+
 // A run that begins at a checkpoint: the second half of a recording, its state and clock given.
 TEST(Inputs, ARunThatBeginsAtACheckpoint) {
   const TraceFile whole = input("torch-foreach");
