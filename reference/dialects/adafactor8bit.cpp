@@ -37,9 +37,8 @@ class Rule {
  public:
   Rule(const Version& version, const O& options, const Shape& shape, const PeerContext& context)
       : version_(version), o_(options), shape_(shape), context_(context) {
-    const bool wide = context.epsilon < 0x1p-40;  // the program refuses float64: a build of it in double
-    tiny_ = since(0, 4, 0) ? kFloor : wide ? std::numeric_limits<double>::min() : 0x1p-126;
-    eps1_ = o_.eps1.value_or(!since(0, 2, 6) ? context.epsilon : !since(0, 2, 9) ? (wide ? 0x1p-52 : 0x1p-23) : 1e-30);
+    tiny_ = since(0, 4, 0) ? kFloor : 0x1p-126;
+    eps1_ = o_.eps1.value_or(!since(0, 2, 6) ? context.epsilon : !since(0, 2, 9) ? 0x1p-23 : 1e-30);
     eps1_squared_ = std::max(eps1_ * eps1_, tiny_);
     sgd_ = !o_.beta2 && !o_.beta2_decay;
     int64_t elements = 1;
