@@ -109,6 +109,7 @@ class Recording:
         self.arrays, self.tensors, self.codecs = {}, {}, {}
         self.groups, self.changes, self.skipped = [], [], []
         self.steps = 0
+        self.depth = 0  # of step() within step(), as of a class that calls its base's
         self.projections = {}
         self.names = {}
         by_id = {id(parameter): name for name, parameter in (names or {})}
@@ -177,6 +178,9 @@ class Recording:
     # --- hooks ---
 
     def before(self):
+        self.depth += 1
+        if self.depth > 1:
+            return
         self.steps += 1
         for index, group in enumerate(self.optimizer.param_groups):
             if index == len(self.groups):
@@ -203,6 +207,9 @@ class Recording:
             self.keep(f"grad/{name}@{self.steps}", gradient)
 
     def after(self):
+        self.depth -= 1
+        if self.depth > 0:
+            return
         found = getattr(self.optimizer, "found_inf", None)
         if found is not None and float(found) > 0:
             self.skipped.append(self.steps)

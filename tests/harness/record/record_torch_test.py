@@ -146,7 +146,8 @@ class RecordTorch(unittest.TestCase):
 
     def test_the_command_line(self):
         ended = self.command("--optimizer", "torch.optim.Adafactor", "--dtype", "float32", "--options",
-                             '{"lr": 0.02, "foreach": true}', "--shapes", "7", "6x5", "scalar", "--out", self.out)
+                             '{"lr": 0.02, "foreach": true}', "--shapes", "7", "6x5", "scalar", "--regimes", "gaussian",
+                             "spike", "--out", self.out)
         self.assertEqual(ended.returncode, 0, ended.stderr)
         self.expect_judged(0)
 
