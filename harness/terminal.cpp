@@ -83,7 +83,8 @@ void TerminalSummary::on_case(const CaseResult& result) {
     l.unbounded += q.unbounded;
     l.out_of_range += q.out_of_range;
   }
-  for (const CaseResult::Proof& proof : result.proofs) proved_[{result.recording, proof.option}] |= proof.proved;
+  for (const CaseResult::Proof& proof : result.proofs)
+    if (!result.recording.empty()) proved_[{result.recording, proof.option}] |= proof.proved;
   if (is_red(result.verdict) && red_.size() < kRedShown)
     red_.push_back({result.verdict, result.line, result.reason, result.evidence ? bundle_name(run_, result) : ""});
 }
