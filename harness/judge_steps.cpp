@@ -200,6 +200,7 @@ class StepsCase {
       for (Run* run : runs()) run->change(make_reference(head_, options_, held_), arithmetic_, types_);
     }
     local_->start_from(store_.read());
+    carried_before_ = local_->parameter.data;
     std::vector<Vector> state_before;
     for (size_t k = 0; k < slots_.size(); ++k) {
       if (last_[k]) local_->set_state(slots_[k].slot, *last_[k]);
@@ -243,9 +244,12 @@ class StepsCase {
       };
       compare_with(*local_, q.local);
       if (free_running_) compare_with(*global_, q.drift);
-      if (shown.stepped())
-        observe(shown, state_before[k], local_->reference.state(slot.slot)->data, *local_->worst.state(slot.slot),
-                types_.of(slot.slot));
+      if (shown.stepped()) {
+        const Signal signal = observe(shown, state_before[k], local_->reference.state(slot.slot)->data,
+                                      *local_->worst.state(slot.slot), types_.of(slot.slot));
+        // What a parameter of few bits carries beside it may move without it.
+        update_seen_ |= head_.storage != ParameterStorage::nearest && signal.exceeds_bound();
+      }
     }
     compare_parameter(t, shown, record_drift);
     before_ = shown.parameter;
@@ -329,6 +333,9 @@ class StepsCase {
     }
     const Signal signal = observe(shown, before_.data, expected, may, head_.parameter);
     update_seen_ |= signal.exceeds_bound();
+    if (shown.exact && carried_before_.size() == expected.size())
+      update_seen_ |=
+          observe(shown, carried_before_, expected, store_.carried(worst), types_.parameter).exceeds_bound();
     still_ &= signal.still() && (shown.gradient->data == 0).all();
     proofs_.step(clock_, shown, slots_, local_->reference, local_->parameter, may, local_->worst, types_);
     if (free_running_)
@@ -443,7 +450,8 @@ class StepsCase {
   Optimizer probe_;      // for its shapes
   std::vector<KnownSlot> slots_;
   OptionProofs proofs_;
-  int64_t clock_;  // steps that the peer took
+  Vector carried_before_;  // the parameter that the step reads, whatever it is stored with
+  int64_t clock_;          // steps that the peer took
   Tensor before_;
   ParameterStore store_;
   bool free_running_ = true;  // what the peer keeps is what it computed, so that a run from the start tells something
