@@ -28,6 +28,7 @@ const RegisterProperty kStoredStep(
          o.weight_decay = 0;
          o.nonfinite = reference::Nonfinite::zero;
          o.eps1 = reference::PlumblineOptions{}.eps1;
+         o.beta2_decay = reference::PlumblineOptions{}.beta2_decay;
          if (p.momentum_storage != Storage::uf4) p.momentum_storage = Storage::uf8;
          p.momentum_rounding = harness::Rounding::stochastic;
          p.min_quantized_size = 0;

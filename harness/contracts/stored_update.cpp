@@ -11,12 +11,17 @@ namespace {
 using reference::Tensor;
 using reference::Vector;
 
+constexpr double kSlack = 0x1p-40;  // what double loses
+
 double decode_error_of(const LogGrid& grid, int code) { return grid.decode_error(code); }
 double decode_error_of(const LinearGrid& grid, int) { return grid.decode_error(); }
 
 // In cells: how far a store may go, and the subject's own evaluation, and what lies outside of all codes.
+// Where it may take the wrong pair of neighbours to draw between, it may be a cell further.
 double cells_of(Rounding rounding, const Position& at, double first, double last) {
-  return (rounding == Rounding::stochastic ? 1 : 0.5) + at.band + std::fabs(at.code - std::clamp(at.code, first, last));
+  const bool random = rounding == Rounding::stochastic;
+  return (random ? 1 : 0.5) + (random && at.band > 0.5 ? 1 : 0) + at.band +
+         std::fabs(at.code - std::clamp(at.code, first, last));
 }
 
 // How far value v may be read back from where it was.
@@ -30,8 +35,12 @@ double reach_of(const Grid& grid, Rounding rounding, double v) {
 }
 
 // |sqrt(v/v') - 1| at most, of an average.
+// A cell is as many octaves down as up, of which up is further; but dither decodes to what a factor below 1 makes of
+// it, and its way down is only known to be no further than that up.
 double factor_of(const LogGrid& grid, Rounding rounding, double v) {
-  return std::sqrt(1 + reach_of(grid, rounding, v) / v) - 1;
+  const double reach = reach_of(grid, rounding, v) / v;
+  if (rounding != Rounding::dither) return std::sqrt(1 + reach) - 1;
+  return reach < 1 ? 1 / std::sqrt(1 - reach) - 1 : HUGE_VAL;
 }
 // An even grid: between the codes next to v, or the nearer one; its smallest is not zero.
 double factor_of(const LinearGrid& grid, Rounding rounding, double v) {
@@ -40,7 +49,7 @@ double factor_of(const LinearGrid& grid, Rounding rounding, double v) {
   const int low = int(std::clamp(std::floor(at.code - at.band + half), grid.first, grid.last));
   const int high = int(std::clamp(std::ceil(at.code + at.band - half), grid.first, grid.last));
   const double least = grid.decode(low) * (1 - error), most = grid.decode(high) * (1 + error);
-  return std::max(std::sqrt(v / least) - 1, 1 - std::sqrt(v / most)) + 0x1p-40;
+  return std::max(std::sqrt(v / least) - 1, 1 - std::sqrt(v / most)) + kSlack;
 }
 
 // f(grid, values of a block)
@@ -71,9 +80,9 @@ void judge_stored_average(int64_t step, const SlotState& slot, const Arithmetic&
   for_each_grid(slot, arithmetic, seed, [&](const auto& grid, const Block& b) {
     for (int64_t i = b.begin; i < b.end; ++i) {
       const double v = double(used[size_t(i)]);
-      if (v == 0) continue;  // eps1 keeps averages above it, but for a subject that lacks it: that is another stage
+      if (v < 0x1p-126) continue;  // below all codes: eps1 keeps averages above, and a lack of it is another stage
       const double got = std::sqrt(v / stored.data[i]), bound = factor_of(grid, slot.rounding, v);
-      judge.record(step, i, got, 1, bound, bound <= 1 ? error_ratio(got, 1, bound) : std::nan(""));
+      judge.record(step, i, got, 1, bound, bound <= 1 + 2 * kSlack ? error_ratio(got, 1, bound) : std::nan(""));
       sum.add(got - 1, 1, false);
     }
   });
