@@ -45,7 +45,7 @@ std::vector<double> dynamic_levels(bool is_signed, int exponent_bits, int bits) 
 }
 
 // What adafactor8bit 0.2.4 and 0.2.5 call NF4: symmetric but for its top, not the published table.
-const std::vector<double> kNearlyNormalFloat4 = {
+constexpr std::array<double, 16> kNearlyNormalFloat4 = {
     -1,         -0.6961928, -0.52507306, -0.3895074, -0.27408478, -0.17286907, -0.07958022, 0,
     0.07958022, 0.17286907, 0.27408478,  0.3895074,  0.52507306,  0.6961928,   0.8641379,   1};
 
@@ -119,7 +119,10 @@ const std::vector<BuiltIn>& built_ins() {
          codec.divisor = 7;
          return codec;
        }},
-      {"nearly_nf4", [] { return by_table(4, kNearlyNormalFloat4, false); }},  // of 0.2.4 and 0.2.5
+      {"nearly_nf4",
+       [] {
+         return by_table(4, {kNearlyNormalFloat4.begin(), kNearlyNormalFloat4.end()}, false);
+       }},  // of 0.2.4 and 0.2.5
       {"uf8", [] { return linear(8, 128, -128, 127, 128); }},
       {"d8", [] { return by_table(8, dynamic_levels(true, 7, 8), true); }},
       {"d4", [] { return by_table(4, dynamic_levels(true, 3, 4), true); }},
