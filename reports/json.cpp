@@ -59,7 +59,6 @@ ordered_json outcome_json(const Summary& s) {
           {"unlisted_red", s.unlisted_red},
           {"seconds", s.outcome.seconds},
           {"verdicts", by_verdict(s.outcome.verdicts)},
-          {"redrawn", s.outcome.redrawn},
           {"errors", s.outcome.errors}};
 }
 
@@ -86,7 +85,6 @@ ordered_json quantity_json(harness::Quantity quantity, harness::SizeClass size, 
           {"elements", q.ratios.total()},
           {"outside", q.outside},
           {"unbounded", q.unbounded},
-          {"out_of_range", q.out_of_range},
           {"median", number(q.quantile(0.5))},
           {"p99", number(q.quantile(0.99))},
           {"max", number(q.ratios.largest)},

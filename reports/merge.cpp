@@ -91,7 +91,6 @@ void add_quantity(QuantitySize& to, const QuantitySize& from) {
   to.cases += from.cases;
   to.outside += from.outside;
   to.unbounded += from.unbounded;
-  to.out_of_range += from.out_of_range;
 }
 
 // Machines of an array job may differ: every name once, in the order of the shards.
@@ -167,7 +166,6 @@ void add_part(Summary& to, Summary&& from) {
   to.run.cores = std::max(to.run.cores, from.run.cores);
   to.outcome.seconds = std::max(to.outcome.seconds, from.outcome.seconds);  // they ran side by side
   for (int v = 0; v < harness::kVerdicts; ++v) to.outcome.verdicts[size_t(v)] += from.outcome.verdicts[size_t(v)];
-  to.outcome.redrawn += from.outcome.redrawn;
   for (std::string& error : from.outcome.errors)
     if (std::find(to.outcome.errors.begin(), to.outcome.errors.end(), error) == to.outcome.errors.end())
       to.outcome.errors.push_back(std::move(error));
