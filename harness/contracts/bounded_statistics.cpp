@@ -393,7 +393,7 @@ class BoundedCombined final : public BoundedTransform {
           // of g^2 - 2 g M + M^2, each averaged by itself: roundings are relative to (|g| + |M|)^2
           const double roundings = 4 + two_reciprocal_roots(step) + double(std::max(m, n));
           Bounded e2{difference * difference,
-                     off * (2 * std::fabs(difference) + off) + compose_roundings(roundings, r.unit()) * size * size};
+                     off * (2 * std::fabs(difference) + off) + r.rounded({size * size}, roundings).error};
           e2 = r.quotient(e2, r.product(row, at_least(floor, (*v.col)[size_t(s * n + j)])));
           squares_[size_t(s * m + i)].add(e2);
           columns_[size_t(s * n + j)].add(e2);
