@@ -108,7 +108,10 @@ class Rule {
   DecaySchedule schedule() const { return {.exponent = o_.beta2_decay.value_or(0), .beta2 = o_.beta2}; }
   LimiterOptions limiter(bool zero_update) const {
     const bool resets = since(0, 2, 5);
-    return {.margin = o_.fira_margin, .record_below = resets ? kForgotten : 0, .zero_nonfinite = resets && zero_update};
+    return {.margin = o_.fira_margin,
+            .record_below = resets ? kForgotten : 0,
+            .nan_stays = !resets,
+            .zero_nonfinite = resets && zero_update};
   }
   // The clip looks at the norm that the limiter leaves; from 0.2.6 at the one that it was given.
   ClipOn limited_norm() const { return since(0, 2, 6) ? ClipOn::before_limiter : ClipOn::update; }

@@ -7,7 +7,8 @@ namespace plumbline::reference {
 double Limiter::limit(int64_t t, double norm) {
   double& previous = previous_norm_.data[0];
   double limiter = 1;
-  if (t > 1 && previous >= options_.record_below) {  // after a NaN too, the norm is only recorded
+  if (t > 1 && (previous >= options_.record_below ||
+                (options_.nan_stays && std::isnan(previous)))) {  // after a NaN too, the norm is only recorded
     const double threshold = 1 + options_.margin;
     const double growth = norm / (previous + 1e-8);
     limiter = growth <= threshold ? 1 : growth / threshold;  // NaN stays NaN

@@ -9,6 +9,7 @@ namespace plumbline::reference {
 struct LimiterOptions {
   double margin = 0.01;         // gamma
   double record_below = 0;      // a previous norm below this, or NaN, only records, as the first step does
+  bool nan_stays = false;       // after a previous norm that is NaN every limit is, too
   bool zero_nonfinite = false;  // a norm that is no number counts as 0, and so does the update
 };
 
