@@ -27,17 +27,18 @@ struct Adafactor {
   bool factored() const { return shape.size() > 1; }
   int64_t size() const { return matrices * rows * cols; }
 
-  void set(const std::string& name, const char* value) {
-    if (name == "lr") lr = std::atof(value);
-    if (name == "beta2_decay") beta2_decay = std::atof(value);
-    if (name == "d") d = std::atof(value);
-    if (name == "weight_decay") weight_decay = std::atof(value);
-    if (name == "maximize") maximize = std::strcmp(value, "true") == 0;
-    if (name == "eps") {  // [null, 0.001]: the first is the machine epsilon unless it is given
-      char first[32] = "";
-      std::sscanf(value, "[%31[^,],%lf", first, &eps2);
-      if (std::strcmp(first, "null") != 0) eps1 = std::atof(first);
-    }
+  // False: there is no such option.
+  bool set(const std::string& name, const char* value) {
+    if (name == "lr") return lr = std::atof(value), true;
+    if (name == "beta2_decay") return beta2_decay = std::atof(value), true;
+    if (name == "d") return d = std::atof(value), true;
+    if (name == "weight_decay") return weight_decay = std::atof(value), true;
+    if (name == "maximize") return maximize = std::strcmp(value, "true") == 0, true;
+    if (name != "eps") return false;
+    char first[32] = "";  // [null, 0.001]: the first is the machine epsilon unless it is given
+    std::sscanf(value, "[%31[^,],%lf", first, &eps2);
+    if (std::strcmp(first, "null") != 0) eps1 = std::atof(first);
+    return true;
   }
 
   void step(float* p, const float* g) {
@@ -123,7 +124,10 @@ plumbline_status start(const plumbline_problem* problem, const plumbline_array*,
     const plumbline_group& group = *PLUMBLINE_AT(plumbline_group, problem->groups, tensor.group);
     for (uint64_t k = 0; k < group.option_count; ++k) {
       const plumbline_option& option = *PLUMBLINE_AT(plumbline_option, group.options, k);
-      a.set(option.name, option.value);
+      if (!a.set(option.name, option.value)) {
+        delete s;
+        return say(why, PLUMBLINE_CANNOT, "no such option");
+      }
     }
     a.update.resize(size_t(a.size()));
     if (a.factored()) {

@@ -102,10 +102,12 @@ extern "C" fn describe() -> *const c_char {
 
 extern "C" fn start(problem: *const Problem, _: *const Array, _: *mut c_void, session: *mut *mut c_void, why: *mut Message) -> i32 {
     let (problem, tensor) = unsafe { (&*problem, &*(*problem).tensors) };
-    if problem.tensor_count != 1 {
-        let text = b"one tensor only\0";
+    let cannot = |text: &[u8]| {
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), (*why).text.cast(), text.len()) };
-        return CANNOT;
+        CANNOT
+    };
+    if problem.tensor_count != 1 {
+        return cannot(b"one tensor only\0");
     }
     let shape = if tensor.rank == 0 { vec![] } else { unsafe { std::slice::from_raw_parts(tensor.shape, tensor.rank as usize) }.to_vec() };
     let axis = |back: usize| if shape.len() >= back { shape[shape.len() - back] as usize } else { 1 };
@@ -129,11 +131,12 @@ extern "C" fn start(problem: *const Problem, _: *const Array, _: *mut c_void, se
             "d" => a.d = value.parse().unwrap(),
             "weight_decay" => a.weight_decay = value.parse().unwrap(),
             "maximize" => a.maximize = value == "true",
-            _ => {
+            "eps" => {
                 let both: Vec<&str> = value.trim_matches(|c| c == '[' || c == ']').split(',').map(str::trim).collect();
                 if both[0] != "null" { a.eps1 = both[0].parse().unwrap() }
                 a.eps2 = both[1].parse().unwrap();
             }
+            _ => return cannot(b"no such option\0"),
         }
     }
     unsafe { *session = Box::into_raw(a).cast() };
