@@ -16,6 +16,7 @@
 #include "harness/ledger.h"
 #include "harness/observed.h"
 #include "harness/options_acted.h"
+#include "harness/step_judge.h"
 #include "harness/stopwatch.h"
 #include "harness/vacuity.h"
 
@@ -33,7 +34,8 @@ Problem realize(Problem problem) {
 
 class CaseRun {
  public:
-  CaseRun(const Problem& problem, const Subject& subject, const CaseOptions& options)
+  // Without a subject: another drives it, by the parts that StepJudge shows.
+  CaseRun(const Problem& problem, const Subject* subject, const CaseOptions& options)
       : problem_(realize(problem)),
         options_(options),
         source_(problem_),
@@ -44,7 +46,7 @@ class CaseRun {
           if (ours) resolution = momentum_->resolution;
           if (!ours) resolution = {};
         }),
-        local_(reference::make_plumbline(problem_.options, problem_.shape, store_)),
+        local_(reference::make_plumbline(problem_.options, problem_.shape, store_, uint32_t(problem_.place))),
         vacuity_(problem_, store_),
         acted_(problem_) {
     judges_.reserve(kQuantities);
@@ -52,8 +54,10 @@ class CaseRun {
     source_.initial_parameter(parameter_);
     if (options.global) ledger_.emplace(problem_, parameter_.values);
     times_.generate += watch_.lap();
-    session_ = subject.start(problem_, parameter_.bytes);
-    arithmetic_ = session_->arithmetic();
+    if (subject) {
+      session_ = subject->start(problem_, parameter_.bytes);
+      arithmetic_ = session_->arithmetic();
+    }
     if (options_.twin) twin_ = options_.twin->start(problem_, parameter_.bytes);
     times_.subject += watch_.lap();
     for (const SlotInfo& slot : slot_table())
@@ -99,6 +103,71 @@ class CaseRun {
 
   uint64_t bits() const { return bits_.value(); }
 
+  // --- for who drives it step by step ---
+
+  const std::vector<std::byte>& initial_parameter() const { return parameter_.bytes; }
+  void set_arithmetic(const Arithmetic& arithmetic) { arithmetic_ = arithmetic; }
+  // The gradient of this step as the subject gets it. `poisoned`: with a NaN in the middle.
+  std::span<const std::byte> prepare(int64_t step, bool poisoned = false) {
+    watch_.lap();
+    source_.gradient(step, gradient_);
+    if (poisoned) {
+      const auto at = size_t(gradient_.values.size() / 2);
+      gradient_.values.data[int64_t(at)] = std::numeric_limits<double>::quiet_NaN();
+      store(problem_.gradient, {gradient_.values.data.data() + at, 1},
+            gradient_.bytes.data() + at * size_of(problem_.gradient));
+    }
+    scale_gradient();
+    times_.generate += watch_.lap();
+    return gradient_.bytes;
+  }
+  Observation& observed() { return observed_; }
+  // Judges what the subject left in observed() after that gradient.
+  void judge_step(int64_t step) {
+    check_shown(problem_, before_, parameter_.bytes.size(), observed_, writes_beyond_);
+    decode();
+    times_.compare += watch_.lap();
+    compare_with_reference(step);
+  }
+  // What an operation between steps left in observed(): parameter, clock and norms as they were, and of the state what
+  // `kept` says. `now`: the problem from here on.
+  void judge_kept(int64_t step, const Problem& now, Kept kept) {
+    const bool had_state = previous_valid_;
+    problem_ = realize(now);
+    local_ = reference::make_plumbline(problem_.options, problem_.shape, store_, uint32_t(problem_.place));
+    int64_t writes_beyond = writes_beyond_;
+    for (const SlotState& slot : observed_.state) writes_beyond = int64_t(slot.writes) - observed_.steps_taken;
+    check_shown(problem_, before_, parameter_.bytes.size(), observed_, writes_beyond);
+    auto same = [&](Quantity q, bool equal) { judge(q).element(step, 0, equal ? 0 : 1, 0, 0); };
+    same(Quantity::parameter, observed_.parameter == parameter_.bytes);
+    same(Quantity::clock, observed_.steps_taken == clock_ || kept == Kept::codes);
+    if (observed_.previous_norm)
+      same(Quantity::previous_norm,
+           std::bit_cast<uint64_t>(*observed_.previous_norm) == std::bit_cast<uint64_t>(before_.previous_norm));
+    decode();
+    for (size_t i = 0; had_state && i < observed_.state.size(); ++i) {
+      const SlotState& slot = observed_.state[i];
+      const auto was = std::find_if(previous_.state.begin(), previous_.state.end(),
+                                    [&](const SlotState& s) { return s.slot == slot.slot; });
+      if (was == previous_.state.end()) continue;
+      const bool same_form = was->storage == slot.storage && was->block == slot.block && was->rounding == slot.rounding;
+      if (kept == Kept::values && (!same_form || slot.writes == was->writes + 1))
+        judge_encoded(step, slot, i);
+      else
+        same(info(slot.slot).stored(), same_form && slot.values == was->values &&
+                                           same_words(slot.scales, was->scales) &&
+                                           (slot.writes == was->writes || kept == Kept::codes));
+    }
+    writes_beyond_ = writes_beyond;
+    clock_ = observed_.steps_taken;
+    keep_failure(step);
+    for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
+    momentum_ = nullptr;
+    std::swap(previous_, observed_);
+  }
+  bool broken() const { return first_broken() != nullptr; }
+  int64_t clock() const { return clock_; }
+
  private:
   QuantityJudge& judge(Quantity q) { return (*into_)[size_t(q)]; }
 
@@ -124,17 +193,13 @@ class CaseRun {
   }
 
   void take_step(int64_t step) {
-    watch_.lap();
-    source_.gradient(step, gradient_);
-    scale_gradient();
-    times_.generate += watch_.lap();
-    session_->step(gradient_.bytes, observed_);
+    session_->step(prepare(step), observed_);
     add_bits(observed_, bits_);
     times_.subject += watch_.lap();
-    check_shown(problem_, before_, parameter_.bytes.size(), observed_);
-    decode();
-    times_.compare += watch_.lap();
+    judge_step(step);
+  }
 
+  void compare_with_reference(int64_t step) {
     // The reference, from the subject's own state; after the momentum it goes on from what the subject stored.
     const int64_t t = clock_ + 1;
     local_.set_step_count(clock_);
@@ -185,6 +250,19 @@ class CaseRun {
     }
   }
   uint32_t seed() const { return uint32_t(problem_.seed); }
+
+  static bool same_words(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  }
+  // Values of before, encoded as the slot is kept now: they are exact.
+  void judge_encoded(int64_t step, const SlotState& slot, size_t i) {
+    const Tensor &exact = before_.slot[slot.slot].values, &relative = before_.slot[slot.slot].relative_error;
+    Tensor bound(exact.shape);  // the subject's own reading of what was stored
+    if (relative.size() == exact.size()) bound.data = exact.data.abs() * relative.data;
+    const SlotInfo& of = info(slot.slot);
+    judge_slot(step, slot, arithmetic_, exact, bound, decoded_[i].values,
+               {judge(of.scale), judge(of.code()), judge(of.stored())}, use_[slot.slot], seed());
+  }
 
   void judge_stages(int64_t step) {
     auto scalar = [&](Quantity q, const auto& got, double expected, double bound) {
@@ -302,9 +380,7 @@ class CaseRun {
     for (size_t i = 0; i < observed_.state.size() && i < previous_.state.size(); ++i) {
       const SlotState &now = observed_.state[i], &was = previous_.state[i];
       same(info(now.slot).stored(),
-           now.values == was.values && now.writes == was.writes && now.scales.size() == was.scales.size() &&
-               (now.scales.empty() ||
-                std::memcmp(now.scales.data(), was.scales.data(), now.scales.size() * sizeof(float)) == 0));
+           now.values == was.values && now.writes == was.writes && same_words(now.scales, was.scales));
     }
     if (observed_.previous_norm && previous_.previous_norm)
       same(Quantity::previous_norm,
@@ -394,6 +470,7 @@ class CaseRun {
   StepBounds bounds_;
   Observation observed_, previous_, twin_observed_;
   bool previous_valid_ = false;
+  int64_t writes_beyond_ = 0;  // of the state's slots, beside one a step
   std::vector<DecodedSlot> decoded_;
   PerSlot<CodeUse> use_;
   std::vector<SlotView> views_;
@@ -405,6 +482,23 @@ class CaseRun {
 };
 
 }  // namespace
+
+struct StepJudge::Impl : CaseRun {
+  using CaseRun::CaseRun;
+};
+StepJudge::StepJudge(const Problem& problem)
+    : impl_(std::make_unique<Impl>(problem, nullptr, CaseOptions{.suite = "", .global = false})) {}
+StepJudge::~StepJudge() = default;
+StepJudge::StepJudge(StepJudge&&) noexcept = default;
+const std::vector<std::byte>& StepJudge::initial_parameter() const { return impl_->initial_parameter(); }
+void StepJudge::set_arithmetic(const Arithmetic& arithmetic) { impl_->set_arithmetic(arithmetic); }
+std::span<const std::byte> StepJudge::gradient(int64_t step, bool poisoned) { return impl_->prepare(step, poisoned); }
+Observation& StepJudge::observed() { return impl_->observed(); }
+void StepJudge::judge_step(int64_t step) { impl_->judge_step(step); }
+void StepJudge::judge_kept(int64_t step, const Problem& now, Kept kept) { impl_->judge_kept(step, now, kept); }
+int64_t StepJudge::clock() const { return impl_->clock(); }
+bool StepJudge::broken() const { return impl_->broken(); }
+void StepJudge::finish(CaseResult& out) const { impl_->finish(out); }
 
 CaseResult run_case(const Problem& problem, const Subject& subject, const CaseOptions& options) {
   CaseResult result;
@@ -420,7 +514,7 @@ CaseResult run_case(const Problem& problem, const Subject& subject, const CaseOp
     return result;
   }
   try {
-    CaseRun run(problem, subject, options);
+    CaseRun run(problem, &subject, options);
     run.run();
     run.finish(result);
     result.bits = run.bits();

@@ -40,6 +40,9 @@ class Stream {
   uint64_t key_;
 };
 
+// Tensors of one optimizer get data of their own.
+uint64_t seed_of(const Problem& problem) { return problem.seed + (uint64_t(problem.place) << 40); }
+
 enum StreamId : uint64_t { kParameter = 1, kRows = 2, kCols = 3, kGradient = 16 };  // kGradient + step
 
 }  // namespace
@@ -72,7 +75,7 @@ void DataSource::initial_parameter(Realized& out) const {
     const reference::Tensor p = trace_->parameter(problem_.data.tensor, 0);
     std::copy(p.data.begin(), p.data.end(), values.begin());
   } else {
-    const Stream stream(problem_.seed, kParameter);
+    const Stream stream(seed_of(problem_), kParameter);
     const double scale = std::ldexp(1.0, problem_.data.parameter_exponent);
     for (size_t i = 0; i < n; ++i) values[i] = stream.below(~i, 16) == 0 ? 0.0 : stream.bell(i) * scale;
   }
@@ -103,8 +106,8 @@ void DataSource::gradient(int64_t step, Realized& out) const {
 void DataSource::generate(int64_t step, std::vector<double>& out) const {
   const Regime regime = problem_.data.regime;
   const int64_t n = problem_.shape.back(), rows = std::max<int64_t>(1, problem_.elements() / n);
-  const Stream stream(problem_.seed, kGradient + static_cast<uint64_t>(regime == Regime::frozen ? 1 : step));
-  const Stream row_stream(problem_.seed, kRows), col_stream(problem_.seed, kCols);
+  const Stream stream(seed_of(problem_), kGradient + static_cast<uint64_t>(regime == Regime::frozen ? 1 : step));
+  const Stream row_stream(seed_of(problem_), kRows), col_stream(seed_of(problem_), kCols);
   const int later = int(std::min<int64_t>(step - 1, 1000));
   const int octaves = regime == Regime::growing ? 2 * later : regime == Regime::vanishing ? -12 * later : 0;
   const double scale = std::ldexp(1.0, problem_.data.exponent + octaves);

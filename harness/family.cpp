@@ -7,6 +7,7 @@ const char* name_of(const Problem&) { return "optimizer"; }
 const char* name_of(const RecordedRun&) { return "recorded"; }
 const char* name_of(const LinearProblem&) { return "w8a8"; }
 const char* name_of(const LiveProblem&) { return "live"; }
+const char* name_of(const Life&) { return "life"; }
 
 }  // namespace
 
@@ -16,7 +17,7 @@ const char* family_of(const AnyProblem& problem) {
 
 const std::vector<std::string>& family_names() {
   static const std::vector<std::string> names = {name_of(Problem{}), name_of(RecordedRun{}), name_of(LinearProblem{}),
-                                                 name_of(LiveProblem{})};
+                                                 name_of(LiveProblem{}), name_of(Life{})};
   return names;
 }
 
@@ -26,6 +27,7 @@ std::string to_string(const AnyProblem& problem) {
 
 AnyProblem parse_any_problem(std::string_view line) {
   if (line.starts_with("recorded ")) return parse_recorded_run(line);
+  if (line.starts_with("life ")) return parse_life(line);
   if (line.starts_with("w8a8 ")) return parse_linear_problem(line);
   if (line.starts_with("live ")) return parse_live_problem(line);
   return parse_problem(line);

@@ -9,14 +9,15 @@
 #include "harness/case.h"
 #include "harness/linear/case.h"
 #include "harness/live/problem.h"
+#include "harness/lives/case.h"
 #include "harness/problem.h"
 #include "harness/recorded.h"
 
 namespace plumbline::harness {
 
-using AnyProblem = std::variant<Problem, RecordedRun, LinearProblem, LiveProblem>;
+using AnyProblem = std::variant<Problem, RecordedRun, LinearProblem, LiveProblem, Life>;
 
-// "optimizer", "recorded", "w8a8", "live"
+// "optimizer", "recorded", "w8a8", "live", "life"
 const char* family_of(const AnyProblem& problem);
 const std::vector<std::string>& family_names();
 

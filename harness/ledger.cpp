@@ -12,7 +12,7 @@ using reference::Vector;
 
 Ledger::Ledger(const Problem& problem, const Tensor& initial_parameter)
     : problem_(problem),
-      reference_(reference::make_plumbline(problem.options, problem.shape)),
+      reference_(reference::make_plumbline(problem.options, problem.shape, {}, uint32_t(problem.place))),
       parameter_(initial_parameter),
       measured_(problem.options.beta1 || problem.options.limiter_margin ||
                 problem.path() == reference::Path::projected) {

@@ -26,8 +26,8 @@ int64_t momentum_row(const Problem& problem, const StateBefore& before) {
 
 }  // namespace
 
-void check_shown(const Problem& problem, const StateBefore& before, size_t parameter_bytes,
-                 const Observation& observed) {
+void check_shown(const Problem& problem, const StateBefore& before, size_t parameter_bytes, const Observation& observed,
+                 int64_t writes_beyond) {
   if (observed.parameter.size() != parameter_bytes) throw std::runtime_error("the parameter changed its size");
   for (const SlotInfo& slot : slot_table()) {
     const bool wanted = before.slot[slot.slot].values.size() > 0;
@@ -50,8 +50,9 @@ void check_shown(const Problem& problem, const StateBefore& before, size_t param
     if (slot.rounding != wanted.rounding)
       throw std::runtime_error(
           fmt::format("state rounded {}: expected {}", to_string(slot.rounding), to_string(wanted.rounding)));
-    if (wanted.rounding != Rounding::nearest && int64_t(slot.writes) != observed.steps_taken)
-      throw std::runtime_error(fmt::format("state written {} times: expected {}", slot.writes, observed.steps_taken));
+    if (wanted.rounding != Rounding::nearest && int64_t(slot.writes) != observed.steps_taken + writes_beyond)
+      throw std::runtime_error(
+          fmt::format("state written {} times: expected {}", slot.writes, observed.steps_taken + writes_beyond));
     if (info(slot.slot).momentum && has_codes(wanted.storage) && slot.row_length() != momentum_row(problem, before))
       throw std::runtime_error(
           fmt::format("momentum in rows of {}: expected rows of {}", slot.row_length(), momentum_row(problem, before)));

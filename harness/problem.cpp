@@ -141,7 +141,7 @@ void check_keeping(const Problem& p) {
 
 const char* known_words() {
   return "shape, param, grad, storage, rounding, block, momentum_storage, momentum_rounding, momentum_block, "
-         "parameter_rounding, gradient_scale, min_quantized_size, parameter_norm, data, init, trace, tensor, "
+         "parameter_rounding, gradient_scale, min_quantized_size, parameter_norm, place, data, init, trace, tensor, "
          "repeat, steps, "
          "seed, focus";
 }
@@ -179,6 +179,8 @@ void set_word(Problem& p, std::string_view name, std::string_view value) {
     if (value != "fresh" && value != "carried")
       throw InputError(fmt::format("parameter_norm={}: expected fresh or carried", value));
     p.carried_norm = value == "carried";
+  } else if (name == "place") {
+    p.place = parse_integer<int>(name, value, 0, 4096);
   } else if (name == "data") {
     const size_t colon = value.find(':');
     p.data.regime = parse_name<Regime>(name, value.substr(0, colon), kRegimeNames);
@@ -265,6 +267,7 @@ std::string to_string(const Problem& p) {
   add(p.gradient_scale != 1, "gradient_scale", reference::option_text::print(p.gradient_scale));
   add(p.min_quantized_size != defaults.min_quantized_size, "min_quantized_size", p.min_quantized_size);
   add(p.carried_norm, "parameter_norm", "carried");
+  add(p.place != 0, "place", p.place);
   for (const auto& row : option_rows()) {
     const std::string value = reference::get_option(p.options, row.name);
     add(value != row.default_value, row.name, value);

@@ -119,6 +119,7 @@ struct Problem {
   Data data;
   int64_t steps = 3;
   uint64_t seed = 1;  // of the data; its lower 32 bits seed the subject's random rounding
+  int place = 0;      // of the tensor in its optimizer: so many others come before it
   std::vector<Feature> focus;
 
   bool operator==(const Problem&) const = default;

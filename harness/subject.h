@@ -23,6 +23,7 @@ struct SlotState {
   int64_t row = 0;                // values of one row, which blocks do not cross either; 0: the matrix is one row
   int block = 0;                  // values per block
   uint32_t writes = 0;            // of the slot so far, which its random numbers depend on
+  uint32_t place = 0;             // of the tensor among those of its optimizer, likewise
   std::vector<std::byte> values;  // float32 or bfloat16 values, or one code a value; uf4 two a byte, rows on a byte
   std::vector<float> scales;      // al8, al16, log_u8: lo, r per block; linear_u8, uf8, uf4: scale per block
   int64_t count = 0;

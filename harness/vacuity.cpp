@@ -131,7 +131,7 @@ bool Vacuity::would_notice(Feature feature, const LocalStep& s) const {
   const reference::PlumblineOptions options = without(feature, problem_.options);
   const bool unscaled = feature == Feature::gradient_scale && problem_.gradient_scale != 1;
   if (options == problem_.options && !unscaled) return false;
-  reference::Optimizer other = reference::make_plumbline(options, problem_.shape, store_);
+  reference::Optimizer other = reference::make_plumbline(options, problem_.shape, store_, uint32_t(problem_.place));
   set_state(other, s.before);
   other.set_step_count(s.t - 1);
   Tensor parameter = s.parameter_before, gradient = s.gradient;

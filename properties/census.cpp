@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "harness/error.h"
+#include "harness/family.h"
 #include "harness/runner.h"
 #include "properties/covering.h"
 
@@ -49,7 +50,8 @@ class Coverage final : public harness::Census {
   }
 
   void on_case(const CaseResult& result) override {
-    if (result.line.starts_with("recorded ") || result.line.starts_with("w8a8 ")) return;
+    for (const std::string& family : harness::family_names())
+      if (result.line.starts_with(family + " ")) return;  // not an optimizer's
     const auto classes = classify(harness::parse_problem(result.line));
     if (!classes) return;  // a recorded training: its data has no class
     ++cases_;

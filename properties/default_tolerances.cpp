@@ -41,7 +41,8 @@ Tolerance default_tolerance(DType type) {
 bool notices(const harness::Subject& subject, const Problem& problem) {
   const Inputs inputs = inputs_of(problem);
   reference::Tensor expected = inputs.parameter.values;
-  reference::make_plumbline(problem.options, problem.shape).step(expected, inputs.gradients[0].values);
+  reference::make_plumbline(problem.options, problem.shape, {}, uint32_t(problem.place))
+      .step(expected, inputs.gradients[0].values);
   const std::vector<double> got = parameter_of(problem, drive(subject, problem, inputs)[0]);
   const Tolerance tolerance = default_tolerance(problem.parameter);
   for (size_t i = 0; i < got.size(); ++i) {

@@ -30,6 +30,7 @@ void carry_over(const PlannedEngine& from, const PlannedEngine& to, size_t index
     }
   }
   if (!same) ++clock.writes;
+  if (!same && core::is_mutant(core::Mutant::clock_lost_by_precision)) clock.t = 0;
   to.engine->write_state(size_t(now.clock), std::as_bytes(std::span(&clock, 1)), stream);
 }
 
@@ -46,6 +47,7 @@ void Optimizer::Impl::set_precision(const Precision& precision, Stream stream, i
   held_->engine->read(ArenaKind::state, 0, head, stream);
   // The new engine knows of no scale before: what the last one left goes here.
   std::copy_n(head.begin() + plan().given_multiplier, sizeof(float), head.begin() + plan().multiplier);
+  if (core::is_mutant(core::Mutant::multiplier_lost_by_precision)) head.resize(size_t(plan().multiplier));
   next->engine->write_state(0, head, stream);
   for (size_t i = 0; i < specs_.size(); ++i) carry_over(*held_, *next, i, stream);
   next->engine->set_scale(scale_);

@@ -229,7 +229,9 @@ void Optimizer::Impl::import_raw(int index, int64_t steps_taken, const std::vect
   for (const RawSlot* raw : checked.slots) {
     if (!is_norm(raw->name)) held_->write_slot(t.slot[find_kind(raw->name)], raw->values, raw->scales, stream);
   }
-  held_->engine->write_state(size_t(t.clock), std::as_bytes(std::span(&checked.clock, 1)), stream);
+  core::TensorClock clock = checked.clock;
+  if (core::is_mutant(core::Mutant::norm_lost_by_import)) clock.previous_norm = 0.0;
+  held_->engine->write_state(size_t(t.clock), std::as_bytes(std::span(&clock, 1)), stream);
 }
 
 DecodedState Optimizer::Impl::export_decoded(int index, Stream stream) const {

@@ -88,6 +88,7 @@ struct StepScalars {
 // w_t and 1 - w_t in double, then rounded once each.
 PLUMBLINE_HD PowerResult decay_weight(const Hyper& h, int64_t t) {
   if (h.fixed_weight) return {1.0 - h.beta2, h.beta2};
+  if (is_mutant(Mutant::schedule_ends) && t > 999) return decay_power(999.0, h.beta2_decay);
   if (is_mutant(Mutant::weight_ahead)) return decay_power(double(t + 1), h.beta2_decay);
   if (is_mutant(Mutant::weight_behind) && t > 1) return decay_power(double(t - 1), h.beta2_decay);
   return decay_power(double(t), h.beta2_decay);
@@ -100,6 +101,7 @@ PLUMBLINE_HD Weights<F> round_weights(PowerResult w, float eps1) {
 // What the bias of both averages calls for; a schedule's weights start from w_1 = 1 and have none.
 PLUMBLINE_HD double bias_correction(const Hyper& h, int64_t t) {
   if (!h.correct_bias || is_mutant(Mutant::bias_missing)) return 1.0;
+  if (is_mutant(Mutant::bias_ends) && t > 100) return 1.0;
   const int64_t steps = is_mutant(Mutant::bias_ahead) ? t + 1 : t;
   const bool corrects_second = h.fixed_weight && !is_mutant(Mutant::bias_of_first_moment_only);
   const double second = corrects_second ? sqrt(one_minus_power(h.beta2, steps)) : 1.0;
@@ -115,7 +117,7 @@ PLUMBLINE_HD float multiplier_of_scale(float scale) {
 
 PLUMBLINE_HD StepScalars begin_step(const Hyper& h, const TensorClock& clock, double lr, float multiplier) {
   StepScalars s = {};
-  s.step = clock.t + 1;
+  s.step = is_mutant(Mutant::clock_in_float32) ? int64_t(float(clock.t) + 1.0f) : clock.t + 1;
   s.writes = clock.writes;
   s.multiplier = is_mutant(Mutant::gradient_scale_ignored) ? 1.0f : multiplier;
   s.weights = round_weights<float>(decay_weight(h, s.step), h.eps1);

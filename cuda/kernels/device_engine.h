@@ -82,7 +82,7 @@ class DeviceEngine final : public Engine {
     float* const multiplier = core::at<float>(state_.data(), plan_.multiplier);
     if (scale_ != nullptr)
       PLUMBLINE_LAUNCH(runtime_, load_scale, 1, kWarp, 0, stream, scale_, multiplier);
-    else if (scaled_)
+    else if (scaled_ && !core::is_mutant(core::Mutant::scale_lingers))
       PLUMBLINE_LAUNCH(runtime_, restore_multiplier, 1, kWarp, 0, stream, multiplier,
                        core::at<float>(state_.data(), plan_.given_multiplier));
     if (pointers.size() > 1) {
@@ -98,6 +98,7 @@ class DeviceEngine final : public Engine {
     for (const Placed& placed : launches_) start(placed.launch, placed.items, pointers, stream);
   }
   void set_lr(int group, double lr, Stream stream) override {
+    if (core::is_mutant(core::Mutant::lr_of_first_group)) group = 0;
     const Runtime::Use use(runtime_);
     PLUMBLINE_LAUNCH(runtime_, store_lr, 1, kWarp, 0, stream, core::at<double>(state_.data(), 0) + group, lr);
   }

@@ -113,7 +113,11 @@ SlotFormat momentum_format(const GroupOptions& o) {
   return {o.momentum_storage, o.momentum_block == 0 ? automatic : o.momentum_block, o.momentum_rounding};
 }
 
-uint32_t stream_of(uint32_t tensor, int slot) { return tensor * 16u + uint32_t(slot); }
+uint32_t stream_of(uint32_t tensor, int slot) {
+  if (core::is_mutant(core::Mutant::stream_of_first_tensor)) tensor = 0;
+  if (core::is_mutant(core::Mutant::tensor_number_wraps)) tensor = uint8_t(tensor);
+  return tensor * 16u + uint32_t(slot);
+}
 
 // `rows` rows of `row` values a slice.
 void lay_out_slot(TensorPlan& t, SlotKind kind, int64_t rows, int64_t row, SlotFormat format, Layout& state) {
@@ -425,7 +429,8 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
   plan.given_multiplier = plan.multiplier + int64_t(sizeof(float));
   for (const TensorSpec& spec : tensors) {
     check_spec(spec, groups.size());
-    plan.tensors.push_back(describe(spec, groups[size_t(spec.group)], uint32_t(plan.tensors.size())));
+    const auto group = core::is_mutant(core::Mutant::options_of_first_group) ? 0 : size_t(spec.group);
+    plan.tensors.push_back(describe(spec, groups[group], uint32_t(plan.tensors.size())));
     plan.names.push_back(spec.name);
   }
   choose_ticketed(plan.tensors, sweep_columns);

@@ -41,7 +41,7 @@ class HostEngine final : public Engine {
     if (scale_ != nullptr) {
       store_float(plan_.multiplier, core::multiplier_of_scale(*scale_));
       scaled_ = true;
-    } else if (scaled_) {
+    } else if (scaled_ && !core::is_mutant(core::Mutant::scale_lingers)) {
       std::memcpy(state_.data() + plan_.multiplier, state_.data() + plan_.given_multiplier, sizeof(float));
       scaled_ = false;
     }
@@ -55,6 +55,7 @@ class HostEngine final : public Engine {
     }
   }
   void set_lr(int group, double lr, Stream) override {
+    if (core::is_mutant(core::Mutant::lr_of_first_group)) group = 0;
     std::memcpy(state_.data() + size_t(group) * sizeof lr, &lr, sizeof lr);
   }
   void set_multiplier(float multiplier, Stream) override {

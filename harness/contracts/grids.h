@@ -20,7 +20,7 @@ struct Position {
 
 // The draws of the write that left the slot as it is.
 inline reference::RoundingStream stream_of(const SlotState& slot, uint32_t seed) {
-  return {seed, uint32_t(slot.slot), slot.writes - 1};
+  return {seed, reference::stream_number(slot.place, uint32_t(slot.slot)), slot.writes - 1};
 }
 inline double dither_offset(const SlotState& slot, const reference::RoundingStream& stream, const Block& b) {
   return slot.rounding == Rounding::dither ? stream.offset(b.in_row, b.row, b.slice) : 0;

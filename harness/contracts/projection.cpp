@@ -74,7 +74,7 @@ Vector low_rank_error(const StageContext& c, const Layout& l) {
   Tensor moved(low.shape);  // sum_j |P_jk| distance_j
   Tensor p = l.right ? Tensor({l.rank, l.n}) : Tensor({l.m, l.rank});
   const auto& o = c.problem.options;
-  reference::popcount_projection(uint32_t(o.projection_seed), 0)(
+  reference::popcount_projection(uint32_t(o.projection_seed), uint32_t(c.problem.place))(
       {c.record.gradient.data.data(), l.m, l.n}, (c.record.step - 1) / o.projection_refresh, p.matrix(0));
   const auto d = ConstMatrixMap(distance.data(), l.m, l.n).matrix();
   if (l.right)

@@ -56,7 +56,8 @@ void judge_rounded(QuantityJudge& judge, int64_t step, int64_t index, DType type
 int64_t judge_drawn_parameters(QuantityJudge& judge, int64_t step, const Problem& p, int64_t steps_before,
                                std::span<const std::byte> got, std::span<const double> expected,
                                std::span<const double> bound) {
-  const reference::RoundingStream stream{uint32_t(p.seed), kParameterStream, uint32_t(steps_before)};
+  const reference::RoundingStream stream{
+      uint32_t(p.seed), reference::stream_number(uint32_t(p.place), kParameterStream), uint32_t(steps_before)};
   // Rows and columns of the matrices that the tensor is read as; the full path reads one row.
   const auto size = int64_t(expected.size());
   const reference::Path path = p.path();

@@ -83,7 +83,7 @@ class MeteredSession final : public Session {
       : problem_(problem),
         inner_(std::move(inner)),
         sink_(sink),
-        reference_(reference::make_plumbline(problem.options, problem.shape)),
+        reference_(reference::make_plumbline(problem.options, problem.shape, {}, uint32_t(problem.place))),
         parameter_(problem.shape),
         gradient_(problem.shape) {
     load(problem.parameter, parameter.data(), {parameter_.data.data(), size_t(parameter_.size())});

@@ -1,79 +1,22 @@
 // Binds problems to the production optimizer on one of its backends.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "cuda/api/checkpoint.h"
 #include "cuda/api/optimizer.h"
 #include "harness/error.h"
-#include "harness/slots.h"
 #include "harness/subjects/linear.h"
+#include "harness/subjects/living.h"
 #include "harness/subjects/memory.h"
+#include "harness/subjects/production_parts.h"
 #include "harness/subjects/stream.h"
+#include "harness/subjects/temporary_file.h"
 #include "harness/ways.h"
 
 namespace plumbline::harness {
 namespace {
-
-Type production_type(DType type) {
-  switch (type) {
-    case DType::bfloat16:
-      return Type::bfloat16;
-    case DType::float16:
-      return Type::float16;
-    default:
-      return Type::float32;
-  }
-}
-
-static_assert(int(Storage::linear_u8) == int(plumbline::Storage::linear_u8) &&
-              int(Storage::al8) == int(plumbline::Storage::al8) && int(Storage::uf4) == int(plumbline::Storage::uf4) &&
-              int(Rounding::dither) == int(plumbline::Rounding::dither));
-
-// Options go by name through both tables, so that an option that one side lacks is an error and not a silent default.
-GroupOptions production_options(const Problem& problem) {
-  GroupOptions options;
-  static const auto rows = reference::option_table<reference::PlumblineOptions>();
-  for (const auto& row : rows) {
-    const std::string value = reference::get_option(problem.options, row.name);
-    if (value != row.default_value) set_option(options, row.name, value);
-  }
-  set_option(options, "storage", to_string(problem.storage));
-  set_option(options, "rounding", to_string(problem.rounding));
-  set_option(options, "block", std::to_string(problem.block));
-  set_option(options, "momentum_storage", to_string(problem.momentum_storage));
-  set_option(options, "momentum_rounding", to_string(problem.momentum_rounding));
-  set_option(options, "momentum_block", std::to_string(problem.momentum_block));
-  set_option(options, "parameter_rounding", to_string(problem.parameter_rounding));
-  set_option(options, "seed", std::to_string(uint32_t(problem.seed)));
-  set_option(options, "min_quantized_size", std::to_string(problem.min_quantized_size));
-  set_option(options, "parameter_norm", problem.carried_norm ? "carried" : "fresh");
-  return options;
-}
-
-// A checkpoint file that lives as long as this.
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    static std::atomic<unsigned> files = 0;
-    path_ = std::filesystem::temp_directory_path() / fmt::format("plumbline-{}-{}.safetensors", getpid(), files++);
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class ProductionSession final : public Session {
  public:
@@ -91,9 +34,14 @@ class ProductionSession final : public Session {
     config_.schedule_seed = problem.seed + (way == Way::threads ? 1 : 0);
     if (way == Way::threads) config_.threads = 3;
     if (way == Way::stream || way == Way::graph) stream_ = make_stream(backend);
-    specs_ = {{"tensor", problem.shape, production_type(problem.parameter), production_type(problem.gradient), 0}};
-    pointers_ = {{parameter_.data(), gradient_.data()}};
-    if (way == Way::among_others) add_others();
+    // those before it are small, so that they cost little
+    for (int i = 0; i < problem.place; ++i) add_other({1 + i % 3});
+    specs_.push_back(
+        {"tensor", problem.shape, production_type(problem.parameter), production_type(problem.gradient), 0});
+    pointers_.push_back({parameter_.data(), gradient_.data()});
+    // a twin in shape, which takes the same kernels, and two that do not
+    if (way == Way::among_others)
+      for (const std::vector<int64_t>& shape : {problem_.shape, {7, 5}, {19}}) add_other(shape);
     optimizer_ = make_optimizer();
     if (problem.gradient_scale != 1) optimizer_->set_gradient_multiplier(float(problem.gradient_scale), stream());
     parameter_.write(parameter);
@@ -117,46 +65,7 @@ class ProductionSession final : public Session {
     check_gradient(gradient);
   }
 
-  Arithmetic arithmetic() const override {
-    const plumbline::Arithmetic a = optimizer_->arithmetic(0);
-    Arithmetic out;
-    out.square = a.square;
-    out.momentum_square = a.momentum_square;
-    out.row_additions = a.row_additions;
-    out.col_additions = a.col_additions;
-    out.average_new = a.average_new;
-    out.average_old = a.average_old;
-    out.full_new = a.full_new;
-    out.full_old = a.full_old;
-    out.inverse_row = a.inverse_row;
-    out.weighted_additions = a.weighted_additions;
-    out.row_scale = a.row_scale;
-    out.col_scale = a.col_scale;
-    out.step_coefficient = a.step_coefficient;
-    out.update = a.update;
-    out.decayed = a.decayed;
-    out.full_update = a.full_update;
-    out.momentum_new = a.momentum_new;
-    out.momentum_old = a.momentum_old;
-    out.clipped_update = a.clipped_update;
-    out.residual = a.residual;
-    out.residual_square = a.residual_square;
-    out.projected_additions = a.projected_additions;
-    out.low_rank_gradient = a.low_rank_gradient;
-    out.low_rank_update = a.low_rank_update;
-    out.channel_scale = a.channel_scale;
-    out.resolution = a.resolution;
-    out.mean_resolution = a.mean_resolution;
-    out.log2_absolute_ulps = a.log2_absolute_ulps;
-    out.exp2_ulps = a.exp2_ulps;
-    out.log_decode = a.log_decode;
-    out.linear_decode = a.linear_decode;
-    out.dither_exponent = a.dither_exponent;
-    out.dither_factor = a.dither_factor;
-    out.uniform_encode = a.uniform_encode;
-    out.uniform_decode = a.uniform_decode;
-    return out;
-  }
+  Arithmetic arithmetic() const override { return arithmetic_of(*optimizer_, problem_.place); }
 
  private:
   static std::unique_ptr<Memory> make_memory([[maybe_unused]] Backend backend) {
@@ -176,20 +85,15 @@ class ProductionSession final : public Session {
   std::unique_ptr<Optimizer> make_optimizer() const {
     return std::make_unique<Optimizer>(specs_, std::vector{production_options(problem_)}, config_);
   }
-  // A twin in shape, which takes the same kernels, and two that do not; their data is the poison of new buffers.
-  void add_others() {
-    for (const std::vector<int64_t>& shape : {problem_.shape, {7, 5}, {19}}) {
-      TensorSpec spec = specs_[0];
-      spec.name = fmt::format("other {}", specs_.size());
-      spec.shape = shape;
-      int64_t size = 1;
-      for (const int64_t extent : shape) size *= extent;
-      const size_t bytes = size_t(size) * sizeof(float);  // of the widest type
-      others_.push_back(std::make_unique<GuardedBuffer>(*memory_, bytes));
-      others_.push_back(std::make_unique<GuardedBuffer>(*memory_, bytes));
-      pointers_.push_back({others_[others_.size() - 2]->data(), others_.back()->data()});
-      specs_.push_back(std::move(spec));
-    }
+  // Its data is the poison of new buffers.
+  void add_other(const std::vector<int64_t>& shape) {
+    int64_t size = 1;
+    for (const int64_t extent : shape) size *= extent;
+    const size_t bytes = size_t(size) * sizeof(float);  // of the widest type
+    for (int i = 0; i < 2; ++i) others_.push_back(std::make_unique<GuardedBuffer>(*memory_, bytes));
+    pointers_.push_back({others_[others_.size() - 2]->data(), others_.back()->data()});
+    specs_.push_back({fmt::format("other {}", specs_.size()), shape, production_type(problem_.parameter),
+                      production_type(problem_.gradient), 0});
   }
   void reload() {
     save_checkpoint(*optimizer_, file_.path());
@@ -200,59 +104,8 @@ class ProductionSession final : public Session {
 
   void observe(Observation& out) {
     out.parameter.resize(parameter_bytes_);
-    StepRecord record = optimizer_->last_step(0, stream());
+    observe_tensor(*optimizer_, problem_.place, problem_, stream(), out);
     parameter_.read(out.parameter);
-    out.steps_taken = optimizer_->steps_taken(0, stream());
-    out.nonfinite = record.nonfinite;
-    // NaN where no option needs it; where one does, a NaN is a value.
-    auto shown = [](double x, bool needed) { return needed || !std::isnan(x) ? std::optional(x) : std::nullopt; };
-    out.parameter_rms = shown(record.parameter_rms, problem_.options.scale_parameter);
-    out.update_rms = shown(record.update_rms, problem_.options.clip > 0);
-    out.clip = record.clip;
-    out.step_size = record.step_size;
-    out.keep = record.keep;
-    if (problem_.options.limiter_margin) {
-      out.update_norm = record.update_norm;
-      out.limiter = record.limiter;
-    }
-    if (problem_.options.beta1) out.bias = record.bias;
-    auto show = [](std::vector<float>& from, std::optional<std::vector<float>>& to) {
-      to = from.empty() ? std::nullopt : std::optional(std::move(from));
-    };
-    show(record.row, out.row);
-    show(record.col, out.col);
-    show(record.second_moment, out.second_moment);
-    show(record.momentum, out.momentum);
-    show(record.confidence_row, out.confidence_row);
-    show(record.confidence_col, out.confidence_col);
-    show(record.low_rank_gradient, out.low_rank_gradient);
-    show(record.low_rank_momentum, out.low_rank_momentum);
-    show(record.low_rank_second_moment, out.low_rank_second_moment);
-    show(record.low_rank_row, out.low_rank_row);
-    show(record.low_rank_col, out.low_rank_col);
-    show(record.channel_scale, out.channel_scale);
-    out.state.clear();
-    for (RawSlot& raw : optimizer_->export_raw(0, stream())) {
-      SlotState slot;
-      const SlotInfo* named = find_slot(raw.name);
-      if (raw.name == "previous_norm") {
-        double norm;
-        std::memcpy(&norm, raw.values.data(), sizeof(norm));
-        out.previous_norm = norm;
-      }
-      if (!named) continue;  // the carried norm: judged as parameter_rms
-      slot.slot = named->slot;
-      slot.storage = static_cast<Storage>(raw.storage);
-      slot.rounding = static_cast<Rounding>(raw.rounding);
-      slot.writes = raw.writes;
-      slot.matrix = raw.matrix;
-      slot.row = raw.row;
-      slot.block = raw.block;
-      slot.values = std::move(raw.values);
-      slot.scales = std::move(raw.scales);
-      slot.count = raw.count;
-      out.state.push_back(std::move(slot));
-    }
   }
 
   void check_gradient(std::span<const std::byte> expected) {
@@ -278,7 +131,7 @@ class ProductionSession final : public Session {
   std::unique_ptr<Optimizer> optimizer_;
 };
 
-class ProductionSubject final : public Subject, public OffersWays {
+class ProductionSubject final : public Subject, public OffersWays, public OffersLives {
  public:
   ProductionSubject(std::string name, Backend backend)
       : name_(std::move(name)), backend_(backend), linear_(make_linear_subject(backend)) {}
@@ -308,6 +161,12 @@ class ProductionSubject final : public Subject, public OffersWays {
     } catch (const OptionError& e) {  // what the reference takes and the library does not
       throw InputError(e.what());
     }
+  }
+
+  bool offers(Act act) const override { return lives_offer(backend_, act); }
+  std::unique_ptr<LifeSession> begin(const Life& life,
+                                     std::span<const std::vector<std::byte>> parameters) const override {
+    return begin_life(backend_, life, parameters);
   }
 
  private:

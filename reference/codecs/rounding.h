@@ -11,10 +11,13 @@ namespace plumbline::reference {
 
 enum class Rounding : uint8_t { nearest, stochastic, dither };
 
+// The stream of a slot of the tensor that has this place in its optimizer.
+constexpr uint32_t stream_number(uint32_t place, uint32_t slot) { return 16 * place + slot; }
+
 // The random numbers of one write of one slot: Philox4x32-10 with key (seed, stream).
 struct RoundingStream {
   uint32_t seed = 0;
-  uint32_t stream = 0;  // 16 tensor + slot
+  uint32_t stream = 0;  // stream_number
   uint32_t writes = 0;  // of the slot before this one: 0 for the first, and again when that is decoded
 
   // For stochastic rounding: u = (b + 1/2) 2^-16 in (0, 1), b one of the eight 16-bit halves of the words of counter

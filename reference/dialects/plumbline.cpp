@@ -74,9 +74,9 @@ constexpr std::array<PeerSlot, 11> kSlots{{{"row", Slot::row},
                                            {"previous_norm", Slot::previous_norm}}};
 
 LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, const MomentumStore& store,
-                 bool recorded_projection) {
+                 std::optional<uint32_t> place) {
   ProjectionSource source;
-  if (!recorded_projection) source = popcount_projection(static_cast<uint32_t>(o.projection_seed), 0);
+  if (place) source = popcount_projection(static_cast<uint32_t>(o.projection_seed), *place);
   Projection projection(
       shape,
       {.rank = o.projection_rank, .refresh_every = o.projection_refresh, .alpha = 1, .source = std::move(source)});
@@ -94,7 +94,8 @@ LowRank low_rank(const O& o, const Shape& shape, const DecaySchedule& schedule, 
   return {std::move(projection), chain.take()};
 }
 
-Optimizer make_rule(const O& o, Shape shape, const MomentumStore& store, bool recorded_projection) {
+// `place`: of the tensor, which its projection is drawn by; none: projections are given.
+Optimizer make_rule(const O& o, Shape shape, const MomentumStore& store, std::optional<uint32_t> place) {
   check_options(o);
   const DecaySchedule schedule{.exponent = o.beta2_decay, .beta2 = o.beta2};
   const Path path = path_of(o, shape);
@@ -105,7 +106,7 @@ Optimizer make_rule(const O& o, Shape shape, const MomentumStore& store, bool re
   if (axes) chain.add<SquareSums>(shape, *axes);
   chain.add<NonfinitePolicy>(o.nonfinite, kGradientLimit);
   if (path == Path::projected) {
-    chain.add<ProjectedScaling>(low_rank(o, shape, schedule, store, recorded_projection), o.projection_scale_by);
+    chain.add<ProjectedScaling>(low_rank(o, shape, schedule, store, place), o.projection_scale_by);
     if (o.projection_scale_first) chain.add<Scale>(std::sqrt(o.projection_scale));
   } else {
     if (axes)
@@ -161,8 +162,8 @@ void check_options(const O& o) {
     option_text::refuse("beta3", get_option(o, "beta3"), "none unless beta1, momentum_of=update and factored=true");
 }
 
-Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store) {
-  return make_rule(o, std::move(shape), store, false);
+Optimizer make_plumbline(const O& o, Shape shape, const MomentumStore& store, uint32_t place) {
+  return make_rule(o, std::move(shape), store, place);
 }
 
 const Dialect kPlumbline{
@@ -171,7 +172,8 @@ const Dialect kPlumbline{
     .options = option_table<O>,
     .make =
         [](std::span<const NamedOption> named, const Shape& shape, const PeerContext& context) {
-          return make_rule(read_options<O>(named), shape, {}, context.recorded_projection);
+          const std::optional<uint32_t> place = context.recorded_projection ? std::nullopt : std::optional<uint32_t>(0);
+          return make_rule(read_options<O>(named), shape, {}, place);
         },
     .slots = kSlots,
     .makes_projection = true,

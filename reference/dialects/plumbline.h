@@ -66,7 +66,8 @@ void check_options(const PlumblineOptions& options);
 // Throws as check_options, and for an empty tensor. State: row (slices, m) and col (slices, n) of the factored path,
 // second_moment (shape of the tensor) of the full one, low_rank slots of the projected one; momentum (shape of the
 // tensor); confidence; previous_norm. `store` is what the subject's storage makes of a momentum, and its steps: every
-// stage after it reads that.
-Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, const MomentumStore& store = {});
+// stage after it reads that. `place`: of the tensor in its optimizer; projections differ by it.
+Optimizer make_plumbline(const PlumblineOptions& options, Shape shape, const MomentumStore& store = {},
+                         uint32_t place = 0);
 
 }  // namespace plumbline::reference

@@ -23,7 +23,7 @@ std::vector<PlannedCase> plan(const std::string& source, const harness::SuiteReq
 TEST(CaseSources, AreTheRecordedTrainingsAndTheGeneratedProblems) {
   std::vector<std::string> names;
   for (const auto& source : harness::case_sources()) names.push_back(source.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"generated", "traces", "w8a8_generated", "w8a8_recorded"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"generated", "lives", "traces", "w8a8_generated", "w8a8_recorded"}));
 }
 
 TEST(TraceCases, ReplayEveryTensorUnderEveryStorageAndSeveralOptionSets) {

@@ -102,7 +102,8 @@ TEST(Fingerprint, OfAnotherVersionIsComparedInWhatBothHave) {
   Fingerprint theirs = ours;
   theirs.probes.front().line += " of old";
   const Comparison comparison = compare(ours, theirs);
-  EXPECT_TRUE(comparison.equal());
+  EXPECT_TRUE(comparison.differences.empty());
+  EXPECT_FALSE(comparison.equal()) << "a piece that the other does not know is not equal";
   EXPECT_EQ(comparison.compared, ours.probes.size() - 1);
   EXPECT_EQ(comparison.only_here, 1u);
   EXPECT_EQ(comparison.only_there, 1u);
