@@ -24,7 +24,7 @@ import sys
 import time
 
 import compare_table
-from compare_measure import LLAMA, Busy, Device, Rival, Tensors
+from compare_measure import LLAMA, Busy, Device, Rival, Tensors, label_of, read_model
 from rivals import PLAIN, Rivals, Unavailable
 
 SHAPES = ("4096x4096", "4096x11008", "32000x4096", "11008x4096", "1000*4096", "1024x1024", "512x512", "4097x4095")
@@ -150,7 +150,13 @@ class Case:
                 self.leave(name)
             self.tensors = None
             self.device.empty()
-        return {"shape": self.shape, "parameter": self.parameter, "gradient": self.gradient, "subjects": self.subjects}
+        return {"shape": label_of(self.shape), "parameter": self.parameter, "gradient": self.gradient, "subjects": self.subjects}
+
+
+def model_cases(models):
+    """Every list in float32 and bfloat16: fresh norms as the others have them, and all second moments."""
+    return [(f"@{path}", *types, ours, rivals) for path in models for types in TYPES[:2]
+            for ours, rivals in ((("fresh", "carried"), PLAIN), (("full",), ("adafactor8bit", "adamw")))]
 
 
 def cases(quick, wanted):
@@ -226,10 +232,10 @@ def measure(options):
     report = {"date": datetime.date.today().isoformat(), "commit": options.commit, "seed": options.seed, "rounds": rounds,
               "quick": options.quick, "device": device.name, "driver": driver_version() if device.gpu else None,
               "cuda": torch.version.cuda, "versions": rivals.versions(), "machine": [bench.ask("machine", 15)], "cases": []}
-    for case in cases(options.quick, options.shapes):
+    for case in model_cases(options.model) if options.model else cases(options.quick, options.shapes):
         passed = time.monotonic() - started
         if passed > options.seconds:
-            report.setdefault("left_out", []).append(" ".join((*case[:3], *case[3])))
+            report.setdefault("left_out", []).append(" ".join((label_of(case[0]), *case[1:3], *case[3])))
             continue
         row = Case(bench, rivals, device, case).run(rounds, samples)
         row["seconds"] = time.monotonic() - started - passed
@@ -242,7 +248,8 @@ def measure(options):
     if options.ncu:
         jobs = [f"{row['shape']} {row['parameter']} {row['gradient']} {name}" for row in report["cases"]
                 for name, subject in row["subjects"].items()
-                if "step" in subject and name != "fresh" and row["parameter"] == row["gradient"] and row["shape"] != LLAMA]
+                if "step" in subject and name != "fresh" and row["parameter"] == row["gradient"] and row["shape"] != LLAMA
+                and not options.model]
         report["counters"] = count_bytes(options.ncu, options.bench, jobs)
     report["seconds"] = time.monotonic() - started
     return report
@@ -256,6 +263,7 @@ def run(argv):
     parser.add_argument("--summary", help="file for a short table")
     parser.add_argument("--from", dest="source", help="a JSON file of an earlier run, to make tables from")
     parser.add_argument("--shapes", nargs="+", help="these alone")
+    parser.add_argument("--model", nargs="+", metavar="FILE", help="lists of a model's tensors, these alone: a line a count and a shape")
     parser.add_argument("--quick", action="store_true", help="fewer shapes, variants and rounds")
     parser.add_argument("--seconds", type=float, default=100, help="after this time no other case is begun")
     parser.add_argument("--extension", help="adafactor8bit's CUDA module, built elsewhere (.so)")
@@ -272,6 +280,11 @@ def run(argv):
         except (OSError, ValueError) as error:
             raise InputError(f"--from {options.source}: {error}") from error
     elif options.bench:
+        for path in options.model or ():
+            try:
+                read_model(path)
+            except (OSError, ValueError) as error:
+                raise InputError(f"--model {path}: {error}") from error
         report = measure(options)
     else:
         raise InputError("--bench or --from is needed")

@@ -1,12 +1,30 @@
 """How compare.py times an optimizer of another package: on the device alone, between events, by the host's clock."""
 import gc
+import os
 import time
 
 LLAMA = "llama-2-7b"
 SAMPLE_SECONDS = 0.004  # of one host sample, where a step is shorter
 
 
+def read_model(path):
+    """Shapes of a list in the form of models/: a line is a count and a shape."""
+    shapes = []
+    with open(path) as file:
+        for line in file:
+            count, shape = line.split()
+            shapes += [tuple(int(extent) for extent in shape.split("x"))] * int(count)
+    return shapes
+
+
+def label_of(name):
+    """A model's file without its folder and end; any other name as it is."""
+    return os.path.splitext(os.path.basename(name))[0] if name.startswith("@") else name
+
+
 def shapes_of(name):
+    if name.startswith("@"):
+        return read_model(name[1:])
     if name == LLAMA:
         layer = [(4096, 4096)] * 4 + [(11008, 4096)] * 2 + [(4096, 11008), (4096,), (4096,)]
         return [(32000, 4096)] * 2 + [(4096,)] + layer * 32

@@ -1,5 +1,6 @@
 """compare.py without a GPU: tables of a made-up report, counters of the profiler, the talk with step_bench."""
 import json
+import math
 import os
 import subprocess
 import sys
@@ -101,6 +102,18 @@ class Plan(unittest.TestCase):
         self.assertEqual(compare_measure.shapes_of("1000*4096"), [(4096,)] * 1000)
         self.assertEqual(compare_measure.shapes_of("4097x4095"), [(4097, 4095)])
 
+    def test_the_lists_of_models_have_their_tensors(self):
+        folder = os.path.join(os.path.dirname(compare.__file__), "models")
+        known = {"resnet50": (161, 25557032), "gpt2-124m": (148, 124439808), "llama-3-8b": (291, 8030261248)}
+        for name in sorted(os.listdir(folder)):
+            shapes = compare_measure.shapes_of("@" + os.path.join(folder, name))
+            elements = sum(math.prod(shape) for shape in shapes)
+            label = compare_measure.label_of("@" + os.path.join(folder, name))
+            self.assertEqual((len(shapes), elements), known.get(label, (len(shapes), elements)), name)
+            self.assertEqual(label + ".txt", name)
+        case = compare.model_cases(["models/x.txt"])[0]
+        self.assertEqual((case[0], case[3]), ("@models/x.txt", ("fresh", "carried")))
+
     def test_the_quick_run_is_a_part_of_the_full_one(self):
         self.assertLess(set(compare.cases(True, None)), set(compare.cases(False, None)))
         self.assertIn(("llama-2-7b", "bf16", "bf16", ("carried",), PLAIN), compare.cases(True, None))
@@ -179,7 +192,9 @@ class Talk(unittest.TestCase):
         bench.process.stdin.close()
 
     def test_bad_input_is_one_line_and_code_2(self):
-        for arguments in ([], ["--from", "/nonexistent.json"], ["--bench", "/nonexistent/step_bench"]):
+        for arguments in ([], ["--from", "/nonexistent.json"], ["--bench", "/nonexistent/step_bench"],
+                          ["--bench", "/nonexistent/step_bench", "--model", "/nonexistent.txt"],
+                          ["--bench", "/nonexistent/step_bench", "--model", compare.__file__]):
             done = subprocess.run([sys.executable, "-B", compare.__file__, *arguments], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1), done.stderr)
 

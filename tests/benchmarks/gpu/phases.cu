@@ -48,15 +48,22 @@ __global__ void step_marker() {}
 }  // namespace
 
 struct Phases::Impl {
-  Plan plan;
+  static std::vector<gpu::KernelLaunch> make_launches(const Plan& plan, const gpu::Runtime& runtime) {
+    const gpu::Group group = {plan.tensors, plan.order, runtime.limits()};
+    std::vector<gpu::KernelLaunch> all;
+    if (gpu::begins_first(group.front())) all.push_back(gpu::begin_launch(group));
+    for (gpu::KernelLaunch& launch : gpu::step_launches(group)) all.push_back(std::move(launch));
+    return all;
+  }
   gpu::Runtime runtime;
+  Plan plan;
   std::vector<gpu::KernelLaunch> launches;
   Arena state, scratch, table;
 
   Impl(const TensorSpec& spec, const GroupOptions& options)
-      : plan(make_plan({&spec, 1}, {&options, 1}, false)),
-        runtime(OptimizerConfig{Backend::cuda}),
-        launches(gpu::step_launches({plan.tensors, plan.order, runtime.limits()})),
+      : runtime(OptimizerConfig{Backend::cuda}),
+        plan(make_plan({&spec, 1}, {&options, 1}, false, sweep_columns(runtime.limits()))),
+        launches(make_launches(plan, runtime)),
         state(gpu::device_memory(0), plan.state_bytes),
         scratch(gpu::device_memory(0), plan.scratch_bytes),
         table(gpu::device_memory(0), sizeof(TensorPlan)) {

@@ -1,5 +1,6 @@
 #include "tests/benchmarks/gpu/serve.h"
 
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -101,6 +102,9 @@ void serve(Storage storage) {
       reply = server.answer(line);
     } catch (const std::bad_alloc&) {
       reply = {{"error", "out of memory"}};
+    } catch (const SlowStep& error) {  // the device is still at work: there is nothing to go on with
+      std::cout << json{{"error", error.what()}}.dump() << std::endl;
+      std::_Exit(3);
     } catch (const OptionError& error) {
       reply = {{"error", error.what()}};
     }

@@ -2,13 +2,16 @@
 //
 // A step is replayed in a CUDA graph over rotating tensors of at least four times the L2 cache. The rate counts the
 // bytes that a step cannot avoid to move (`model`: gradient, parameter in and out, codes of state); `of copy` is that
-// rate over the best rate, read plus written, of a 1 GiB device copy. Launches are timed one by one, too.
+// rate over the best rate, read plus written, of a 1 GiB device copy. Launches are timed one by one, too. `idle` is a
+// step between events, the device idle before; `floor` the time of a copy of the model's bytes with the state as it is
+// laid out.
 #include <cuda_profiler_api.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -23,18 +26,22 @@ namespace {
 
 using nlohmann::json;
 
-json measure(const Job& job, const Machine& machine, Storage storage, int replays) {
-  Steps steps(job, storage, size_t(machine.device.l2CacheSize));
+json measure(const Job& job, const Machine& machine, Storage storage, int wanted, double seconds) {
+  Steps steps(job, storage, size_t(machine.device.l2CacheSize), seconds);
+  const int replays = steps.affordable(wanted, seconds / 2);
   std::vector<double> times = steps.device_times(replays);
   std::sort(times.begin(), times.end());
   const size_t n = times.size();
   const double whole = times[n / 2], model = steps.model_bytes();
-  json row = {{"shape", job.name},
+  const double idle = median(steps.event_times(replays)), floor = steps.floor_bytes() / machine.copy * 1e-3;
+  json row = {{"shape", label_of(job.name)},
               {"parameter", type_name(job.parameter)},
               {"gradient", type_name(job.gradient)},
               {"variant", job.variant},
               {"step_us", whole},
               {"step_us_quartiles", {times[n / 4], times[3 * n / 4]}},
+              {"idle_us", idle},
+              {"floor_us", floor},
               {"bytes_per_element", model / double(steps.elements())},
               {"rate_gb_s", model / whole * 1e-3},
               {"of_copy", model / whole * 1e-3 / machine.copy},
@@ -54,9 +61,9 @@ json measure(const Job& job, const Machine& machine, Storage storage, int replay
       launches += fmt::format("{} {:.1f}  ", names[k], us);
     }
   }
-  fmt::print("{:>12} {:>4} {:>4} {:>10} {:>10.1f} {:>7.0f} {:>6.3f}  {}\n", job.name, type_name(job.parameter),
-             type_name(job.gradient), job.variant, whole, row["rate_gb_s"].get<double>(), row["of_copy"].get<double>(),
-             launches);
+  fmt::print("{:>14} {:>4} {:>4} {:>10} {:>10.1f} {:>10.1f} {:>9.1f} {:>7.0f} {:>6.3f}  {}\n", label_of(job.name),
+             type_name(job.parameter), type_name(job.gradient), job.variant, whole, idle, floor,
+             row["rate_gb_s"].get<double>(), row["of_copy"].get<double>(), launches);
   std::fflush(stdout);
   return row;
 }
@@ -81,6 +88,18 @@ std::vector<Job> jobs(bool quick) {
   }
   for (const auto& [name, type] : {std::pair("llama-2-7b", Type::bfloat16), std::pair("1000*4096", Type::float32)})
     all.push_back({name, parse_shapes(name), type, type, "carried"});
+  return all;
+}
+
+// What is asked for: float32 and bfloat16, with both norms and all second moments or `only` that variant.
+std::vector<Job> wanted_jobs(const std::vector<std::string>& names, const std::string& only) {
+  std::vector<Job> all;
+  std::vector<std::string> variants = {"fresh", "carried", "full"};
+  if (!only.empty()) variants = {only};
+  for (const std::string& name : names)
+    for (const Type type : {Type::float32, Type::bfloat16})
+      for (const std::string& variant : variants)
+        all.push_back({name, parse_shapes(name), type, type, variant});
   return all;
 }
 
@@ -109,9 +128,13 @@ int run(int argc, char** argv) {
   bool quick = false;
   app.add_option("--out", out, "file for the figures as JSON");
   app.add_option("--replays", replays, "graph replays per figure")->check(CLI::Range(5, 1000));
-  std::string only, shape;
+  std::string only;
+  std::vector<std::string> shapes, models;
+  double seconds = 20;
   app.add_option("--variant", only, "this one alone");
-  app.add_option("--shape", shape, "this one alone");
+  app.add_option("--shape", shapes, "these alone: 4096x4096, 1000*4096, ...");
+  app.add_option("--model", models, "files of a model's tensors, these alone: a line a count and a shape (models/)");
+  app.add_option("--seconds", seconds, "that a case may take, about")->check(CLI::Range(1.0, 600.0));
   app.add_option("--storage", storage, "fp32, al8, log_u8 or linear_u8");
   app.add_flag("--quick", quick, "four shapes and many tensors, equal types");
   bool serving = false;
@@ -139,20 +162,34 @@ int run(int argc, char** argv) {
       "kernel {:.0f}), read only {:.0f}\n",
       machine.device.name, machine.device.multiProcessorCount, double(machine.device.l2CacheSize) / 1048576,
       machine.copy, machine.copy_node, machine.copy_stream, machine.copy_kernel, machine.read);
-  fmt::print("{:>12} {:>4} {:>4} {:>10} {:>10} {:>7} {:>6}  {}\n", "shape", "p", "g", "variant", "step us", "GB/s",
-             "copy", "launches, us");
+  fmt::print("{:>14} {:>4} {:>4} {:>10} {:>10} {:>10} {:>9} {:>7} {:>6}  {}\n", "shape", "p", "g", "variant", "step us",
+             "idle us", "floor us", "GB/s", "copy", "launches, us");
   json report = machine_json(machine);
   report["replays"] = replays;
   report["storage"] = storage;
-  for (const Job& job : jobs(quick)) {
-    if ((only.empty() || only == job.variant) && (shape.empty() || shape == job.name))
-      report["steps"].push_back(measure(job, machine, options.storage, replays));
+  for (const std::string& model : models) shapes.push_back("@" + model);
+  bool slow = false;
+  for (const Job& job : shapes.empty() ? jobs(quick) : wanted_jobs(shapes, only)) {
+    if (!only.empty() && only != job.variant) continue;
+    try {
+      report["steps"].push_back(measure(job, machine, options.storage, replays, seconds));
+    } catch (const SlowStep& error) {
+      fmt::print("{:>14} {:>4} {:>4} {:>10} {}; no other case is begun\n", label_of(job.name), type_name(job.parameter),
+                 type_name(job.gradient), job.variant, error.what());
+      std::fflush(stdout);
+      slow = true;
+      break;
+    } catch (const std::bad_alloc&) {
+      fmt::print("{:>14} {:>4} {:>4} {:>10} does not fit\n", label_of(job.name), type_name(job.parameter),
+                 type_name(job.gradient), job.variant);
+    }
   }
   if (!out.empty()) {
     std::ofstream file(out);
     file << report.dump(2) << '\n';
     if (!file.flush()) throw std::runtime_error(out + ": cannot be written");
   }
+  if (slow) std::_Exit(3);  // the device is still at work
   return 0;
 }
 

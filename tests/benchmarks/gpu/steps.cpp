@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
 
 #include "tests/benchmarks/gpu/phases.h"
 
@@ -26,11 +32,40 @@ std::vector<Shape> llama_2_7b() {
   return shapes;
 }
 
+// A line is a count and a shape.
+std::vector<Shape> read_model(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw OptionError("model " + path + ": cannot be read");
+  std::vector<Shape> shapes;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string count, shape, rest;
+    const bool two = bool(words >> count >> shape) && !(words >> rest);
+    if (!two || shape.find_first_not_of("0123456789x") != std::string::npos)
+      throw OptionError("model " + path + ": '" + line + "', expected a count and a shape such as 64x3x7x7");
+    const std::vector<Shape> one = parse_shapes(shape);
+    int64_t times = 0;
+    const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), times);
+    if (error != std::errc() || end != count.data() + count.size() || times < 1 || times > 100000)
+      throw OptionError("model " + path + ": count '" + count + "', expected 1 to 100000");
+    shapes.insert(shapes.end(), size_t(times), one.front());
+  }
+  if (shapes.empty()) throw OptionError("model " + path + ": no tensors");
+  return shapes;
+}
+
 }  // namespace
+
+std::string label_of(const std::string& name) {
+  return name.starts_with('@') ? std::filesystem::path(name.substr(1)).stem().string() : name;
+}
 
 std::vector<Shape> parse_shapes(const std::string& name) {
   if (name == "llama-2-7b") return llama_2_7b();
-  const auto fail = [&] { return OptionError("shape " + name + ": expected 4096x4096, 1000*4096 or llama-2-7b"); };
+  if (name.starts_with('@')) return read_model(name.substr(1));
+  const auto fail = [&] {
+    return OptionError("shape " + name + ": expected 4096x4096, 1000*4096, llama-2-7b or @FILE");
+  };
   int64_t count = 1;
   Shape shape;
   const char *at = name.data(), *const end = at + name.size();
@@ -86,7 +121,21 @@ const Variant& variant_of(const std::string& name) {
   throw OptionError("variant " + name + ": expected " + names);
 }
 
-Steps::Steps(const Job& job, Storage storage, size_t l2_bytes) {
+// Microseconds from here to the end of the device's work.
+double wait_for_device(double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  for (;;) {
+    const cudaError_t state = cudaStreamQuery(nullptr);
+    if (state == cudaSuccess) return passed() * 1e6;
+    if (state != cudaErrorNotReady) check(state);
+    if (passed() > seconds) throw SlowStep(fmt::format("a step is not over after {:g} s", seconds));
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
+Steps::Steps(const Job& job, Storage storage, size_t l2_bytes, double seconds) {
   const Variant& variant = variant_of(job.variant);
   for (const Shape& shape : job.shapes) elements_ += size_of(shape);
   const size_t parameter_bytes = size_t(elements_) * element_bytes(job.parameter),
@@ -115,10 +164,18 @@ Steps::Steps(const Job& job, Storage storage, size_t l2_bytes) {
       set.back().gradient = buffers_.back().data;
     }
     optimizers_.emplace_back(specs_, std::vector<GroupOptions>{options_}, config);
+    check(cudaDeviceSynchronize());
     optimizers_.back().step(set);  // a carried norm exists from here on
+    step_us_ = wait_for_device(seconds);
   }
-  check(cudaDeviceSynchronize());
+  floor_bytes_ = double(gradient_bytes) * variant.gradient_reads +
+                 double(parameter_bytes) * (variant.reads_parameter ? 3 : 2) + 2 * double(optimizers_[0].state_bytes());
   graph_ = std::make_unique<Replay>(items_, [this](int i, cudaStream_t stream) { step(i, stream); });
+}
+
+int Steps::affordable(int replays, double seconds) const {
+  const double at_most = seconds * 1e6 / (step_us_ * items_);
+  return std::clamp(int(std::min(at_most, 1e6)), std::min(replays, 3), replays);
 }
 
 void Steps::step(int i, cudaStream_t stream) {
