@@ -37,7 +37,13 @@ std::vector<int64_t> draw_shape(Draw& d, int64_t largest) {
     }
   };
   const auto draw = [&]() -> std::vector<int64_t> {
-    switch (d.below(12)) {
+    switch (d.below(14)) {
+      case 12:  // packs of small matrices: how many a pack has, and their extents
+        return {d.of<int64_t>({4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513}),
+                d.between(1, 3), d.between(1, 3)};
+      case 13:
+        return {d.between(3, 9), d.of<int64_t>({1, 2, 8, 9, 16, 33, 63, 64, 65}),
+                d.of<int64_t>({1, 3, 7, 8, 9, 16, 32, 63, 64, 65})};
       case 0:
         return {1, extent(d.below(4))};
       case 1:

@@ -54,10 +54,13 @@ PLUMBLINE_DEVICE void commit_averages(const Task& task, int block, int blocks, u
     store_values(slot, task.state, slice, index, v, count, scale, writes);
   }
 }
-// The blocks of an apply that store: the first ones. Block 0 moves the clock, too.
+// The blocks of an apply that store: the first ones, more of them for a large batch. Block 0 moves the clock, too.
+inline constexpr int kFewCommitBlocks = 16;
 PLUMBLINE_HD int commit_blocks_of(const TensorPlan& plan) {
-  const int64_t tiles = commit_tiles(plan);
-  return tiles < 16 ? int(tiles) : 16;
+  constexpr int64_t kMost = 2048, kTilesEach = 8;
+  const int64_t tiles = commit_tiles(plan), blocks = tiles / kTilesEach;
+  if (tiles < kFewCommitBlocks) return int(tiles);
+  return int(blocks < kFewCommitBlocks ? kFewCommitBlocks : blocks < kMost ? blocks : kMost);
 }
 PLUMBLINE_DEVICE void commit_clock(const Task& task, const core::StepScalars& scalars) {
   core::commit_step(task.plan.hyper, scalars, *core::at<core::TensorClock>(task.state, task.plan.clock));

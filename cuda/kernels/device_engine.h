@@ -147,10 +147,10 @@ class DeviceEngine final : public Engine {
       all.push_back({std::move(launch), alone ? -1 : end});
       if (!alone) end += bytes;
     };
-    std::vector<int> ticketed = plan_.order;
-    std::erase_if(ticketed, [&](int i) { return !plan_.tensors[size_t(i)].ticketed; });
-    if (!ticketed.empty()) {
-      KernelLaunch begin = begin_launch({plan_.tensors, ticketed, runtime_.limits()});
+    std::vector<int> begun = plan_.order;
+    std::erase_if(begun, [&](int i) { return !begins_first(plan_.tensors[size_t(i)]); });
+    if (!begun.empty()) {
+      KernelLaunch begin = begin_launch({plan_.tensors, begun, runtime_.limits()});
       place(begin, false);
     }
     for (const Wave& wave : plan_.waves) {
@@ -198,7 +198,7 @@ class DeviceEngine final : public Engine {
     for (int i = 0; i < int(plan_.tensors.size()); ++i) {
       const TensorPlan& plan = plan_.tensors[size_t(i)];
       const auto clock = size_t(plan.clock);
-      if (plan.path == Path::full || !plan.hyper.carried) continue;
+      if (plan.path == Path::full || plan.packed || !plan.hyper.carried) continue;
       if (clock + sizeof(core::TensorClock) <= offset || offset + bytes <= clock) continue;
       start(settle_launch({plan_.tensors, {&i, 1}, runtime_.limits()}), -1, {}, stream);
     }
@@ -210,6 +210,13 @@ class DeviceEngine final : public Engine {
       runtime_.poison(scratch_.data() + offset, size_t(values) * bytes);
     };
     poison(t.scalars, 1, sizeof(core::StepScalars));
+    if (t.packed) {
+      poison(t.update_sums, t.packs, sizeof(double));
+      poison(t.parameter_sums, t.packs, sizeof(double));
+      poison(t.row, t.path == Path::factored ? t.slices * t.rows : 0, sizeof(float));
+      poison(t.col, t.path == Path::factored ? t.slices * t.cols : 0, sizeof(float));
+      return;
+    }
     poison(t.slice_sums, kSliceSums * t.slices, sizeof(double));
     poison(t.slice_step, t.slices, sizeof(float));
     if (t.path == Path::full) {

@@ -112,9 +112,12 @@ void add_limit(const Group& group, std::vector<KernelLaunch>& launches);
 void add_apply(const Group& group, std::vector<KernelLaunch>& launches);
 // Brings a carried norm into the clock, where the state has it.
 KernelLaunch settle_launch(const Group& group);
-// By tickets: what comes before everything else of a step, for tensors of all kinds; then, of one kind, all but that.
+// By tickets, and of packed matrices: what comes before everything else of a step, for tensors of all kinds; then, of
+// one kind, all but that.
+PLUMBLINE_HD bool begins_first(const TensorPlan& plan) { return plan.ticketed || plan.packed; }
 KernelLaunch begin_launch(const Group& group);
 void add_ticketed(const Group& group, std::vector<KernelLaunch>& launches);
+void add_packed(const Group& group, std::vector<KernelLaunch>& launches);
 // Projected path.
 void add_projected(const Group& group, std::vector<KernelLaunch>& launches);
 // Full path.
@@ -146,6 +149,10 @@ inline void add_factored(const Group& group, std::vector<KernelLaunch>& launches
 inline std::vector<KernelLaunch> step_launches(const Group& group) {
   std::vector<KernelLaunch> launches;
   const TensorPlan& plan = group.front();
+  if (plan.packed) {
+    add_packed(group, launches);
+    return launches;
+  }
   if (counts_first(plan)) add_count(group, launches);
   if (plan.path == Path::full) {
     add_full(group, launches);

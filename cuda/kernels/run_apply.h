@@ -40,7 +40,8 @@ void add_apply(const Group& group, std::vector<KernelLaunch>& launches) {
   const auto blocks = [&](const TensorPlan& plan, int tensor) {
     const int commits = commit_blocks_of(plan);
     const double all = double(group.limits.multiprocessors) * kApplyBlocksPerMultiprocessor * group.share(tensor);
-    return commits + plan.panels * std::clamp<int64_t>((int64_t(all) - commits) / plan.panels, 1,
+    const int64_t others = int64_t(all) - std::min(commits, kFewCommitBlocks);
+    return commits + plan.panels * std::clamp<int64_t>(others / plan.panels, 1,
                                                        plan.slices * plan.strips * (plan.strip_rows / 2));
   };
   const auto add = [&](const char* name, void (*kernel)(Launch)) {

@@ -12,13 +12,9 @@ parameter_norm(const Launch launch) {
   const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const int warps = kNormThreads / kWarp;
-  const int64_t count = int64_t(plan.rows) * plan.panels, step = int64_t(task.blocks) * warps;
-  const int64_t warp = int64_t(task.block) * warps + thread_index() / kWarp;
-  for (int64_t slice = 0; slice < plan.slices; ++slice) {
-    // carry the round robin over slices, so that small ones spread over all warps too
-    const int64_t start = (warp + step - slice * count % step) % step;
-    panel_sums_of_any_type(task, slice, 0, count, start, step);
-  }
+  const int64_t warp = int64_t(task.block) * warps + thread_index() / kWarp, step = int64_t(task.blocks) * warps;
+  // The matrices of a batch follow each other, and so do their sums: rows of all of them are dealt out.
+  panel_sums_of_any_type(task, 0, 0, plan.slices * plan.rows * plan.panels, warp, step);
 }
 
 PLUMBLINE_KERNEL(kFinishThreads, 2)
@@ -39,17 +35,22 @@ finish(const Launch launch) {
 inline constexpr int kSettleThreads = 512;
 struct SettleShared {
   TreeScratch tree;
-  double level[48];
   uint32_t arrived;
 };
 // T over panels, rows and slices; valid in thread 0.
 PLUMBLINE_DEVICE double tensor_sum(const Task& task, int64_t offset, SettleShared& shared) {
   const TensorPlan& plan = task.plan;
-  for (int64_t slice = 0; slice < plan.slices; ++slice) {
-    const double sum = PanelTree(task, offset, slice, 0, plan.rows).sum(shared.tree);
-    if (thread_index() == 0) push_level(shared.level, slice, sum);
-  }
-  return thread_index() == 0 ? fold_levels(shared.level, plan.slices) : 0.0;
+  const double* const sums = scratch_at<double>(task, offset);
+  const int panel_bits = core::tree_height(plan.panels), bits = core::tree_height(plan.rows) + panel_bits;
+  return block_tree_over<8>(
+      plan.slices << bits,
+      [&](int64_t i) {
+        const int64_t at = i & ((int64_t(1) << bits) - 1), row = at >> panel_bits;
+        const int64_t panel = at & ((int64_t(1) << panel_bits) - 1);
+        const bool in = row < plan.rows && panel < plan.panels;
+        return in ? load_fresh(sums + ((i >> bits) * plan.rows + row) * plan.panels + panel) : 0.0;
+      },
+      shared.tree);
 }
 
 // A carried norm stays in panels until the next finish adds them up beside its other work. This does it at once: at the

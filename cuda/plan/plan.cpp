@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -234,15 +235,29 @@ void lay_out_state(TensorPlan& t, const GroupOptions& options, Layout& state) {
 }
 
 // Sums of p^2 in panels, where they are kept from a step to the next; their bytes.
-bool keeps_norm(const TensorPlan& t) { return t.path != Path::full && t.hyper.carried; }
+bool keeps_norm(const TensorPlan& t) { return t.path != Path::full && !t.packed && t.hyper.carried; }
 int64_t norm_bytes(const TensorPlan& t) { return t.slices * t.norm_sums() * int64_t(sizeof(double)); }
 
 // Bytes of one kind of partial sums, of a slice.
 int64_t partial_bytes(const TensorPlan& t) { return int64_t(t.strips) * t.pitch * int64_t(sizeof(float)); }
 int64_t chunk_of(const TensorPlan& t) { return std::clamp<int64_t>(kChunkBytes / (2 * partial_bytes(t)), 1, t.slices); }
 bool can_be_ticketed(const TensorPlan& t, int sweep_columns) {
-  return t.path == Path::factored && !t.hyper.momentum && t.cols <= sweep_columns && t.slices <= kWaveSlices &&
-         chunk_of(t) == t.slices;
+  return t.path == Path::factored && !t.packed && !t.hyper.momentum && t.cols <= sweep_columns &&
+         t.slices <= kWaveSlices && chunk_of(t) == t.slices;
+}
+
+// Batches of small matrices, for a backend of blocks.
+void choose_packed(std::vector<TensorPlan>& tensors, int sweep_columns) {
+  if (sweep_columns == 0) return;
+  for (TensorPlan& t : tensors) {
+    const bool small = t.path == Path::full || (t.path == Path::factored && std::max(t.rows, t.cols) <= kPackedExtent);
+    t.packed = small && !t.hyper.momentum && t.slices >= kPackedSlices && t.slice <= kPackedElements;
+    if (!t.packed) continue;
+    const int64_t lines = t.path == Path::factored ? std::max(t.rows, t.cols) : 1;
+    t.pack = int32_t(std::bit_floor(
+        uint64_t(std::min<int64_t>({kPackElements / t.slice, kPackLines / lines, int64_t(kPackMatrices)}))));
+    t.packs = core::ceil_div(t.slices, t.pack);
+  }
 }
 
 // What lasts until the next step where it is recorded, and else only while the tensor's wave is stepped.
@@ -258,7 +273,7 @@ void lay_out_recorded(TensorPlan& t, Layout& scratch) {
 void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
   constexpr int64_t word = sizeof(float);
   t.scalars = scratch.take(sizeof(core::StepScalars));
-  t.done = scratch.take((t.slices + 1) * int64_t(sizeof(uint32_t)));
+  t.done = scratch.take((t.packed ? 2 : t.slices + 1) * int64_t(sizeof(uint32_t)));
   t.nonfinite_count = scratch.take(sizeof(uint64_t));
   t.norm_pending = scratch.take(sizeof(uint32_t));
   if (t.ticketed) t.arrivals = scratch.take(2 * sizeof(uint32_t));
@@ -288,6 +303,11 @@ void lay_out_lasting(TensorPlan& t, bool record, Layout& scratch) {
 void lay_out_work(TensorPlan& t, bool record, Layout& work) {
   constexpr int64_t word = sizeof(float), dword = sizeof(double);
   if (!record) lay_out_recorded(t, work);
+  if (t.packed) {
+    t.update_sums = work.take(t.packs * dword);
+    t.parameter_sums = work.take(t.packs * dword);
+    return;
+  }
   t.slice_sums = work.take(kSliceSums * t.slices * dword);
   t.slice_step = work.take(t.slices * word);
   if (t.path == Path::full) {
@@ -333,12 +353,15 @@ void lay_out_work(TensorPlan& t, bool record, Layout& work) {
 }
 
 // Tensors of one kind take the same kernels, in the same order.
-using Kind = std::tuple<Path, bool, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool>;
+using Kind = std::tuple<Path, bool, bool, Type, Type, ptrdiff_t, bool, bool, bool, bool, bool, bool, bool>;
 Kind kind_of(const TensorPlan& t) {
+  if (t.packed)
+    return {t.path, true, false, Type::float32, Type::float32, 0, false, false, false, false, false, false, false};
   constexpr int kWidths[] = {1024, 4096, 8192, 12288, 16384};  // up to which a form of the sweep takes a row
   const auto width = std::lower_bound(std::begin(kWidths), std::end(kWidths), t.cols) - std::begin(kWidths);
   const core::Hyper& h = t.hyper;
   return {t.path,
+          false,
           t.ticketed,
           t.gradient,
           t.parameter,
@@ -433,6 +456,7 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
     plan.tensors.push_back(describe(spec, groups[group], uint32_t(plan.tensors.size())));
     plan.names.push_back(spec.name);
   }
+  choose_packed(plan.tensors, sweep_columns);
   choose_ticketed(plan.tensors, sweep_columns);
   int64_t norms = 0;
   for (const TensorPlan& t : plan.tensors) norms += keeps_norm(t) ? norm_bytes(t) : 0;
@@ -470,9 +494,9 @@ Plan make_plan(std::span<const TensorSpec> tensors, std::span<const GroupOptions
     }
     Layout together = work;
     lay_out_work(trial, record_second_moment, together);
-    const bool alone = trial.slices > kWaveSlices ||
-                       (at > 0 && kind(plan.order[size_t(at)]) != kind(plan.order[size_t(at - 1)])) ||
-                       (at > 0 && plan.tensors[size_t(plan.order[size_t(at - 1)])].slices > kWaveSlices);
+    const auto fills = [](const TensorPlan& t) { return !t.packed && t.slices > kWaveSlices; };
+    const bool alone = fills(trial) || (at > 0 && kind(plan.order[size_t(at)]) != kind(plan.order[size_t(at - 1)])) ||
+                       (at > 0 && fills(plan.tensors[size_t(plan.order[size_t(at - 1)])]));
     if (at == 0 || alone || together.end() - base > kWaveBytes) {
       plan.waves.push_back({at, at});
       together = Layout(kWorkAlignment, base);

@@ -91,6 +91,10 @@ struct TensorPlan {
   int64_t norm_pending = 0;     // devices: uint32, a carried norm is still in parameter_sums and not in the clock
   bool settles = false;         // devices: such a norm goes into the clock at the end of its step
   int64_t done = 0;             // uint32 (slices + 1): tiles finished per slice, slices finished; 0 between steps
+  // devices, where small matrices are stepped whole (kernels/packed.cuh)
+  bool packed = false;
+  int32_t pack = 0;   // matrices that a block takes at once: a power of two
+  int64_t packs = 0;  // of the batch
   // devices, where a tensor is stepped by tickets (Plan::waves)
   bool ticketed = false;
   int32_t ring_order = 0;  // its number in the wave
@@ -112,7 +116,8 @@ struct TensorPlan {
 
   // scratch of the tensor's wave (Plan::waves): tensors of one wave do not share it, waves do
   int64_t parameter_sums = 0;  // double: factored, projected: sum_j p^2 (slices x rows; devices: x panels); by tickets:
-                               // sum p^2 (slices x groups of kNormRows rows); full: per tile (slices x flat_tiles).
+                               // sum p^2 (slices x groups of kNormRows rows); full: per tile (slices x flat_tiles);
+                               // packed: per pack.
                                // Lasts like the above where a carried norm stays in it.
   int64_t slice_sums = 0;  // double (kSliceSums x slices): mean(R); sum u^2; sum p^2; mean(SR); sum M^2 or of M/sqrt(S)
   int64_t slice_step = 0;  // float32 (slices): k of each slice
@@ -133,7 +138,7 @@ struct TensorPlan {
       0;  // momentum of the update with a limiter: double (slices x rows; devices: x panels): sum_j M^2
   // full
   int64_t flat_tiles = 0;   // per slice
-  int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile; then sum M^2
+  int64_t update_sums = 0;  // double (slices x flat_tiles): sum u^2 per tile; then sum M^2; packed: per pack
   // projected
   int64_t channel_sums = 0;        // double (3 x channels): sum of g^2, of N^2, of G_low^2
   int64_t channel_largest = 0;     // uint32, bits of the largest |g|: like channel_panels or channel_strips
@@ -165,10 +170,17 @@ static_assert(std::is_trivially_copyable_v<TensorPlan> && std::is_trivially_copy
 //
 // Where several tensors of a kind are factored, without momentum and with rows that one block sweeps, they are one wave
 // by tickets, whatever their number (kernels/tickets.cuh): what a launch over all of them hands on to the next lasts
-// for all, partial sums lie in a ring of six times the largest. All others are waves of bounded work areas.
+// for all, partial sums lie in a ring of six times the largest. Batches of small matrices without momentum are one wave
+// of packs, whatever their types. All others are waves of bounded work areas.
 struct Wave {
   int first = 0, last = 0;
 };
+
+// Batches whose matrices are stepped whole, several a block: of so many matrices at least, elements, rows and columns
+// of one at most. A pack has no more elements, rows, columns and matrices than that.
+constexpr int64_t kPackedSlices = 4;
+constexpr int kPackedElements = 512, kPackedExtent = 64;
+constexpr int kPackElements = 4096, kPackLines = 1024, kPackMatrices = 512;
 
 struct Plan {
   std::vector<TensorPlan> tensors;

@@ -484,9 +484,38 @@ TEST(EmulatorEngine, AgreesWhereABlockTakesManyTiles) {
       c.schedule = schedule;
       expect_same(c);
     }
-    Case many{{17, 20, 3}, with(Storage::log_u8, 2048)};  // 34 tiles of state for the 16 blocks that store it
+    Case many{{17, 20, 33}, with(Storage::log_u8, 2048)};  // 34 tiles of state for the 16 blocks that store it
     many.schedule = schedule;
     expect_same(many);
+  }
+}
+
+// Batches of small matrices that are stepped whole: the shapes with code of their own and any other, up to what a pack
+// takes and past it; packs that are full, and last ones that are not.
+TEST(EmulatorEngine, AgreesInPacksOfSmallMatrices) {
+  constexpr Rounding kRoundings[] = {Rounding::nearest, Rounding::stochastic, Rounding::dither};
+  constexpr Storage kAll[] = {Storage::al8, Storage::fp32, Storage::log_u8, Storage::linear_u8, Storage::al16};
+  const Shape shapes[] = {{256, 3, 3}, {3, 100, 3, 3}, {513, 1, 1}, {5, 1, 1},  {17, 7, 7}, {9, 16, 32},
+                          {9, 16, 33}, {6, 8, 64},     {6, 8, 65},  {7, 64, 8}, {5, 65, 7}, {33, 2, 5},
+                          {11, 64, 1}, {7, 1, 64},     {4, 63, 7},  {3, 3, 3}};
+  int turn = 0;
+  for (const Shape& shape : shapes) {
+    for (int repeat = 0; repeat < 5; ++repeat, ++turn) {
+      Case c{shape, with(kAll[turn % 5], turn % 2 == 0 ? 2048 : 64), kTypes[turn % 3], kTypes[turn / 3 % 3]};
+      c.options.factored = turn % 3 != 2;
+      if (turn % 4 != 0 && !(c.options.storage == Storage::linear_u8 && turn / 2 % 3 == 2))
+        c.options.rounding = kRoundings[turn / 2 % 3];
+      c.options.parameter_rounding = turn % 2 == 0 ? Rounding::stochastic : Rounding::nearest;
+      c.options.nonfinite = kPolicies[turn / 2 % 3];
+      c.options.parameter_norm = turn % 7 < 3 ? ParameterNorm::carried : ParameterNorm::fresh;
+      c.options.weight_decay = 0.01;
+      if (turn % 4 == 1) c.options.limiter_margin = 0.01;
+      c.regime = turn % 4 == 3 ? Regime::wild : Regime::plain;
+      c.multiplier = turn % 5 == 3 ? 0.37f : 1.0f;
+      c.steps = 3;
+      c.schedule = uint64_t(turn);
+      expect_same(c);
+    }
   }
 }
 

@@ -282,6 +282,39 @@ TEST(Plan, TensorsOfAKindTakeTicketsAndShareARing) {
   EXPECT_FALSE(make_plan(few, {&momentum, 1}, false, 16384).tensors[1].ticketed);
 }
 
+TEST(Plan, BatchesOfSmallMatricesArePackedInOneWave) {
+  GroupOptions groups[2];
+  groups[1].beta1 = 0.9;
+  TensorSpec specs[] = {spec({64, 64, 3, 3}), spec({50, 1, 1}),    spec({4, 16, 32}), spec({6, 8, 64}),
+                        spec({4, 16, 33}),    spec({9, 8, 65}),    spec({3, 3, 3}),   spec({3, 3}),
+                        spec({8192, 3, 3}),   spec({2, 100, 7, 7})};
+  specs[1].parameter = Type::bfloat16;  // types are no reason for another wave
+  const Plan plan = make_plan(specs, {groups, 1}, false, 1024);
+  const int packs[] = {16, 1, 1, 1, 0, 0, 0, 0, 32, 4};
+  for (size_t i = 0; i < std::size(specs); ++i) {
+    const TensorPlan& t = plan.tensors[i];
+    EXPECT_EQ(t.packed, packs[i] != 0) << i;
+    EXPECT_EQ(t.packs, packs[i]) << i;
+    EXPECT_LE(int64_t(t.pack) * t.slice, kPackElements);
+    EXPECT_LE(t.pack * std::max(t.rows, t.cols), t.packed ? kPackLines : 0);
+    EXPECT_EQ(t.pack & (t.pack - 1), 0) << i;  // an aligned range of T
+    EXPECT_EQ(t.pack * t.slice % 8, 0) << i;   // packs begin at aligned addresses, in 16 bits, too
+  }
+  int waves = 0;
+  for (const Wave& wave : plan.waves) {
+    const bool packed = plan.tensors[size_t(plan.order[size_t(wave.first)])].packed;
+    waves += packed;
+    EXPECT_EQ(wave.last - wave.first, packed ? 6 : wave.last - wave.first);
+  }
+  EXPECT_EQ(waves, 1);
+  specs[0].group = 1;
+  EXPECT_FALSE(make_plan(specs, groups, false, 1024).tensors[0].packed);  // momentum
+  EXPECT_FALSE(make_plan(specs, groups, false).tensors[1].packed);        // a backend without blocks
+  groups[0].factored = false;
+  EXPECT_TRUE(make_plan(specs, groups, false, 1024).tensors[5].packed == false);
+  EXPECT_TRUE(make_plan(specs, groups, false, 1024).tensors[3].packed);
+}
+
 TEST(Plan, ScratchOfALargeMatrixStaysBelowFiveMegabytes) {
   const GroupOptions groups[] = {{}};
   const TensorSpec tensors[] = {spec({4096, 4096})};

@@ -1,0 +1,1 @@
+#include "cuda/kernels/run_packed.h"
