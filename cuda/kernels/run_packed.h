@@ -1,5 +1,6 @@
 // Launches of packed matrices: a block takes a pack or several of one tensor.
 #pragma once
+#include "cuda/kernels/packed_factored.cuh"
 #include "cuda/kernels/packed_full.cuh"
 #include "cuda/kernels/run.h"
 
