@@ -227,6 +227,11 @@ PLUMBLINE_DEVICE double matrix_tree(const TensorPlan& plan, int count, PackedSha
 }
 // ---- state ----
 
+// Value `index` of a slice as the last step stored it. Out of line: it has all storages and roundings.
+PLUMBLINE_FUNCTION float any_old_value(const SlotPlan& slot, const std::byte* state, int64_t slice, int index,
+                                       uint32_t writes) {
+  return old_value(slot, state, slice, index, writes);
+}
 // The code of one value of a slice. `writes` of the slot before this one.
 PLUMBLINE_FUNCTION uint32_t any_code(const SlotPlan& slot, int64_t slice, int index, float v, core::BlockScale scale,
                                      uint32_t writes) {

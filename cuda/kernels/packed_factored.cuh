@@ -18,12 +18,8 @@ struct PackShape {
   PLUMBLINE_DEVICE int cols() const { return Cols != 0 ? Cols : given_cols; }
   PLUMBLINE_DEVICE int elements() const { return rows() * cols(); }
 };
-// Calls work(shape): 3x3 and 1x1 are most of what convolutions have.
-template <class Work>
-PLUMBLINE_DEVICE void with_pack_shape(const TensorPlan& plan, const Work& work) {
-  if (plan.rows == 3 && plan.cols == 3) return work(PackShape<3, 3>{3, 3});
-  if (plan.rows == 1 && plan.cols == 1) return work(PackShape<1, 1>{1, 1});
-  work(PackShape<0, 0>{plan.rows, plan.cols});
+PLUMBLINE_HD bool has_shape(const TensorPlan& plan, int rows, int cols) {
+  return plan.rows == rows && plan.cols == cols;
 }
 
 // sum x^2 of a pack, T over columns, rows, matrices; behind a barrier.
@@ -78,11 +74,7 @@ PLUMBLINE_DEVICE StripSums strip_tree(const float* x, int cols, const float* inv
 
 // ---- pass 1 ----
 
-// Value `index` of a slice as the last step stored it, as old_value has it: with little code for what is common.
-PLUMBLINE_FUNCTION float any_old_value(const SlotPlan& slot, const std::byte* state, int64_t slice, int index,
-                                       uint32_t writes) {
-  return old_value(slot, state, slice, index, writes);
-}
+// Value `index` of a slice as the last step stored it: with little code for what is common.
 PLUMBLINE_DEVICE float common_old_value(const SlotPlan& slot, const std::byte* state, int64_t slice, int index,
                                         uint32_t writes) {
   const int64_t at = slice * slot.matrix + index;
@@ -236,10 +228,13 @@ PLUMBLINE_DEVICE void sweep_pack(const Task& task, const Shape& shape, const cor
   if (thread_index() == 0) scratch_at<double>(task, plan.parameter_sums)[number] = parameter;
 }
 
-// A block's packs. Out of line: each shape has its registers, and all of them one launch.
-template <class Shape>
-PLUMBLINE_FUNCTION uint32_t sweep_packs(const Task& task, const Shape shape) {
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, shared);
+template <int Rows, int Cols>
+PLUMBLINE_KERNEL(kPackedThreads, kPackedBlocksPerMultiprocessor)
+sweep_packed(const Launch launch) {
+  PLUMBLINE_SHARED(PlanShared, plan_shared);
+  PLUMBLINE_SHARED(PackedShared, shared);
+  const Task task = open_task(launch, plan_shared);
+  const PackShape<Rows, Cols> shape = {task.plan.rows, task.plan.cols};
   const core::StepScalars& scalars = *scalars_of(task);
   const core::Weights<float> weights = scalars.weights;
   const uint32_t writes = scalars.writes;
@@ -247,17 +242,8 @@ PLUMBLINE_FUNCTION uint32_t sweep_packs(const Task& task, const Shape shape) {
   const bool reads_parameter = scalars.reads_parameter != 0;
   uint32_t found = 0;
   for (int64_t number = task.block; number < task.plan.packs; number += task.blocks)
-    sweep_pack(task, shape, weights, writes, multiplier, reads_parameter, number, found, *shared);
-  return found;
-}
-PLUMBLINE_KERNEL(kPackedThreads, kPackedBlocksPerMultiprocessor)
-sweep_packed(const Launch launch) {
-  PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, shared);
-  const Task task = open_task(launch, plan_shared);
-  uint32_t found = 0;
-  with_pack_shape(task.plan, [&](const auto& shape) { found = sweep_packs(task, shape); });
-  end_packed_sweep(task, scalars_of(task)->reads_parameter != 0, found, *shared);
+    sweep_pack(task, shape, weights, writes, multiplier, reads_parameter, number, found, shared);
+  end_packed_sweep(task, reads_parameter, found, shared);
 }
 
 PLUMBLINE_DEVICE void store_average(const SlotPlan& slot, std::byte* state, bool quick, int64_t slice, int index,
@@ -440,22 +426,19 @@ PLUMBLINE_DEVICE void apply_pack(const Task& task, const Shape& shape, const cor
   if (t == 0) scratch_at<double>(task, plan.parameter_sums)[number] = sum;
 }
 
-template <class Shape>
-PLUMBLINE_FUNCTION void apply_packs(const Task& task, const Shape shape) {
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, shared);
-  // The last packs first: those are what the cache still holds.
-  for (int64_t number = task.block; number < task.plan.packs; number += task.blocks)
-    apply_pack(task, shape, *scalars_of(task), task.plan.packs - 1 - number, *shared);
-}
+template <int Rows, int Cols>
 PLUMBLINE_KERNEL(kPackedThreads, kPackedBlocksPerMultiprocessor)
 apply_packed(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, shared);
+  PLUMBLINE_SHARED(PackedShared, shared);
   const Task task = open_task(launch, plan_shared);
+  const PackShape<Rows, Cols> shape = {task.plan.rows, task.plan.cols};
   const core::StepScalars& scalars = *scalars_of(task);
   if (scalars.skipped) return;
-  with_pack_shape(task.plan, [&](const auto& shape) { apply_packs(task, shape); });
-  end_packed_apply(task, scalars, *shared);
+  // The last packs first: those are what the cache still holds.
+  for (int64_t number = task.block; number < task.plan.packs; number += task.blocks)
+    apply_pack(task, shape, scalars, task.plan.packs - 1 - number, shared);
+  end_packed_apply(task, scalars, shared);
 }
 
 }  // namespace plumbline::PLUMBLINE_TARGET

@@ -6,6 +6,7 @@
 
 namespace plumbline::PLUMBLINE_TARGET {
 
+inline constexpr int kPackedFullBlocksPerMultiprocessor = 5;
 inline constexpr int kPiece8 = 8, kMostPieces = kPackedElements / kPiece8;
 static_assert(kPackElements / kPiece8 + kPackMatrices <= kPackLines);  // pieces of a pack
 
@@ -38,7 +39,7 @@ struct PackedMoment {
   int elements;
   core::Weights<float> weights;
   uint32_t writes;
-  // Four old values from element `at` of the pack on: a block of the codec at a time.
+  // Four old values from element `at` of the pack on.
   PLUMBLINE_DEVICE void old(int at, int count, float (&v)[kPackedEach]) const {
     const int64_t from = pack.first * elements + at;
     if (!core::is_quantized(slot.storage)) {
@@ -46,18 +47,28 @@ struct PackedMoment {
       return;
     }
     int m = at / elements, index = at - m * elements;
-    core::BlockDecoder decoder = decoder_of(slot, task.state, pack.first + m, index, writes);
+    const bool common = slot.storage == Storage::al8 && slot.rounding == Rounding::nearest;
+    const uint8_t* const codes = core::at<const uint8_t>(task.state, slot.values) + from;
+    const auto decoder_here = [&] {
+      const int64_t block = (pack.first + m) * slot.blocks + index / slot.block;
+      const auto scale = unpack<float, 2>(load<8>(core::at<const float>(task.state, slot.scales) + 2 * block));
+      return core::block_decoder(Storage::al8, {scale.x[0], scale.x[1]});
+    };
+    uint32_t word = 0;
+    if (common && count == kPackedEach) word = load<4>(codes).word[0];
+    core::BlockDecoder decoder = {};
+    if (common) decoder = decoder_here();
     PLUMBLINE_UNROLL
     for (int e = 0; e < kPackedEach; ++e) {
       v[e] = 0.0f;
       if (e >= count) continue;
-      const uint32_t code = slot.storage == Storage::al16 ? core::at<const uint16_t>(task.state, slot.values)[from + e]
-                                                          : core::at<const uint8_t>(task.state, slot.values)[from + e];
-      v[e] = core::decode(slot.storage, code, decoder);
+      const uint32_t code = count == kPackedEach ? word >> 8 * e & 0xffu : common ? codes[e] : 0u;
+      v[e] = common ? core::decode_log(float(int(code)), decoder)
+                    : any_old_value(slot, task.state, pack.first + m, index, writes);
       ++index;
-      if (index < elements && index % slot.block != 0) continue;
+      if (index < elements && (index & (slot.block - 1)) != 0) continue;
       if (index == elements) index = 0, ++m;
-      if (e + 1 < count) decoder = decoder_of(slot, task.state, pack.first + m, index, writes);
+      if (common && e + 1 < count) decoder = decoder_here();
     }
   }
   // V of this step in v.
@@ -69,11 +80,29 @@ struct PackedMoment {
   }
 };
 
-PLUMBLINE_KERNEL(kPackedThreads, kPackedBlocksPerMultiprocessor)
+// u of four elements.
+PLUMBLINE_DEVICE void full_updates(const float (&g)[kPackedEach], const float (&v)[kPackedEach],
+                                   float (&u)[kPackedEach]) {
+  MomentSpan span;
+  bool quick = true;
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kPackedEach; ++e) {
+    span.include(v[e]);
+    quick = quick && is_quick_gradient(g[e]);
+  }
+  if (quick && span.is_quick()) {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kPackedEach; ++e) u[e] = quick_update(g[e], v[e]);
+  } else {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kPackedEach; ++e) u[e] = core::full_update(g[e], v[e]);
+  }
+}
+
+PLUMBLINE_KERNEL(kPackedThreads, kPackedFullBlocksPerMultiprocessor)
 sweep_packed_full(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, packed_shared);
-  PackedShared& shared = *packed_shared;
+  PLUMBLINE_SHARED(PackedShared, shared);
   const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
@@ -91,9 +120,9 @@ sweep_packed_full(const Launch launch) {
     walk_staged(shared, n, [&](float(&g)[kPackedEach], int at, int count) {
       float v[kPackedEach];
       moment.form(g, at, count, v);
-      PLUMBLINE_UNROLL
-      for (int e = 0; e < kPackedEach; ++e) g[e] = core::full_update(g[e], v[e]);
-      keep_elements(shared.x + at, g);
+      float u[kPackedEach];
+      full_updates(g, v, u);
+      keep_elements(shared.x + at, u);
     });
     block_barrier();
     const double update = pack_squares(plan, shape, pack.count, shared);
@@ -107,7 +136,8 @@ sweep_packed_full(const Launch launch) {
   end_packed_sweep(task, reads_parameter, found, shared);
 }
 
-// Scales of a pack's blocks from V in shared.x; behind a barrier, and with one.
+// Scales of a pack's blocks from V in shared.x; behind a barrier, and with one. What encodes with them stays in shared
+// memory: lo and r, or a QuickEncoder.
 PLUMBLINE_DEVICE void store_pack_scales(const Task& task, const SlotPlan& slot, const FullShape& shape,
                                         const Pack& pack, uint32_t writes, PackedShared& shared) {
   for (int item = thread_index(); item < pack.count * shape.pieces; item += kPackedThreads) {
@@ -130,39 +160,73 @@ PLUMBLINE_DEVICE void store_pack_scales(const Task& task, const SlotPlan& slot, 
       range = core::merge(range, {shared.range.low[piece], shared.range.high[piece]});
     }
     const core::BlockScale scale = core::block_scale(slot.storage, range);
-    shared.row[item] = scale.lo;
-    shared.col[item] = scale.r;
+    if (takes_quick_codes(slot)) {
+      const QuickEncoder encoder = quick_encoder(slot.storage, scale);
+      shared.row[item] = encoder.offset;
+      shared.col[item] = encoder.per_octave;
+      shared.k[item] = encoder.most;
+    } else {
+      shared.row[item] = scale.lo;
+      shared.col[item] = scale.r;
+    }
     store_scale(slot, task.state, pack.first * shape.blocks + item, scale, writes);
   }
   block_barrier();
 }
 
-// V of `count` elements from number `at` of the pack on, whose scales are in shared memory.
+// V of `count` elements from number `at` of the pack on, whose scales are there.
 PLUMBLINE_DEVICE void store_moments(const Task& task, const SlotPlan& slot, const FullShape& shape, const Pack& pack,
                                     int at, int count, bool quick, uint32_t writes, const float (&v)[kPackedEach],
                                     const PackedShared& shared) {
   const int64_t to = pack.first * shape.elements + at;
+  if (task.plan.second_moment >= 0) {
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kPackedEach; ++e)
+      if (e < count) scratch_at<float>(task, task.plan.second_moment)[to + e] = core::canonical(v[e]);
+  }
+  if (!core::is_quantized(slot.storage)) {
+    Vec<float, kPackedEach> stored;
+    PLUMBLINE_UNROLL
+    for (int e = 0; e < kPackedEach; ++e) stored.x[e] = core::canonical(v[e]);
+    store_elements<float, kPackedEach>(core::at<float>(task.state, slot.values) + to, stored, count,
+                                       count == kPackedEach);
+    return;
+  }
   int m = at / shape.elements, index = at - m * shape.elements;
+  uint32_t codes[kPackedEach];
   PLUMBLINE_UNROLL
   for (int e = 0; e < kPackedEach; ++e) {
+    codes[e] = 0;
     if (e >= count) continue;
-    if (!core::is_quantized(slot.storage)) {
-      core::at<float>(task.state, slot.values)[to + e] = core::canonical(v[e]);
-    } else {
-      const int block = m * shape.blocks + index / slot.block;
-      store_code(slot, task.state, to + e,
-                 code_of(slot, quick, pack.first + m, index, v[e], {shared.row[block], shared.col[block]}, writes));
+    const int block = m * shape.blocks + (shape.blocks == 1 ? 0 : index / slot.block);
+    const uint32_t bits = core::to_bits(v[e]);
+    if (!(quick && bits >= kQuickLow && bits <= kQuickHigh &&
+          quick_code(v[e], {shared.row[block], shared.col[block], shared.k[block]}, codes[e]))) {
+      core::BlockScale scale = {shared.row[block], shared.col[block]};
+      if (quick) {  // this block of threads has stored it
+        const float* const stored =
+            core::at<const float>(task.state, slot.scales) + (pack.first * shape.blocks + block) * 2;
+        scale = {stored[0], stored[1]};
+      }
+      codes[e] = any_code(slot, pack.first + m, index, v[e], scale, writes);
     }
-    if (task.plan.second_moment >= 0) scratch_at<float>(task, task.plan.second_moment)[to + e] = core::canonical(v[e]);
     if (++index == shape.elements) index = 0, ++m;
   }
+  if (slot.storage != Storage::al16 && count == kPackedEach) {
+    const uint32_t word =
+        byte_permute(byte_permute(codes[0], codes[1], 0x0040u), byte_permute(codes[2], codes[3], 0x0040u), 0x5410u);
+    store<4>(core::at<uint8_t>(task.state, slot.values) + to, Bits<4>{{word}});
+    return;
+  }
+  PLUMBLINE_UNROLL
+  for (int e = 0; e < kPackedEach; ++e)
+    if (e < count) store_code(slot, task.state, to + e, codes[e]);
 }
 
-PLUMBLINE_KERNEL(kPackedThreads, kPackedBlocksPerMultiprocessor)
+PLUMBLINE_KERNEL(kPackedThreads, kPackedFullBlocksPerMultiprocessor)
 apply_packed_full(const Launch launch) {
   PLUMBLINE_SHARED(PlanShared, plan_shared);
-  PLUMBLINE_DYNAMIC_SHARED(PackedShared, packed_shared);
-  PackedShared& shared = *packed_shared;
+  PLUMBLINE_SHARED(PackedShared, shared);
   const Task task = open_task(launch, plan_shared);
   const TensorPlan& plan = task.plan;
   const core::StepScalars& scalars = *scalars_of(task);
@@ -198,10 +262,11 @@ apply_packed_full(const Launch launch) {
       read_elements(shared.x + at, v);
       load_four_of_any_type(plan.parameter, task.parameter, first + at, count, y);
       store_moments(task, slot, shape, pack, at, count, quick, writes, v, shared);
+      float u[kPackedEach];
+      full_updates(g, v, u);
       PLUMBLINE_UNROLL
       for (int e = 0; e < kPackedEach; ++e)
-        y[e] = core::perturbed(core::PerturbedStage::parameter,
-                               core::apply_full(y[e], core::full_update(g[e], v[e]), step, keep));
+        y[e] = core::perturbed(core::PerturbedStage::parameter, core::apply_full(y[e], u[e], step, keep));
       store_four_of_any_type(task, first + at, count, y,
                              [&] { return draw_four(plan, parameter_writes, pack.first, at, 1, shape.elements); });
       if (carried) keep_elements(shared.x + at, y);
