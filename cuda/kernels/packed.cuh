@@ -130,7 +130,7 @@ PLUMBLINE_DEVICE void walk_elements(Type type, const void* tensor, int64_t first
   constexpr int kStep = kPackedThreads * kPackedEach;
   int at = thread_index() * kPackedEach;
   if (at >= n) return;
-  float next[kPackedEach];
+  float next[kPackedEach] = {};
   load_four_of_any_type(type, tensor, first + at, n - at, next);
   PLUMBLINE_LOOP
   for (; at < n; at += kStep) {

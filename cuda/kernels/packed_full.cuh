@@ -258,7 +258,7 @@ apply_packed_full(const Launch launch) {
     }
     walk_elements(plan.gradient, task.gradient, first, n, [&](float(&g)[kPackedEach], int at, int count) {
       take_gradient(g, multiplier, zero);
-      float v[kPackedEach], y[kPackedEach];
+      float v[kPackedEach], y[kPackedEach] = {};
       read_elements(shared.x + at, v);
       load_four_of_any_type(plan.parameter, task.parameter, first + at, count, y);
       store_moments(task, slot, shape, pack, at, count, quick, writes, v, shared);
