@@ -183,8 +183,8 @@ Bundle read_bundle(const fs::path& folder) {
   const fs::path path = folder / "case.json";
   std::ifstream file(path, std::ios::binary);
   if (!file)
-    throw InputError(
-        fmt::format("{}: cannot be read: expected a bundle, such as plumbline-report/bundles/fail-…", path.string()));
+    throw InputError(fmt::format(
+        "{}: cannot be read: expected a bundle, such as plumbline-report/verify/bundles/fail-…", path.string()));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto value = parse_json<ordered_json>(text, path.string(), false);
   if (value.is_discarded()) throw InputError(fmt::format("{}: is not JSON, or is cut off", path.string()));

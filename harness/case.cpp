@@ -86,10 +86,9 @@ class CaseRun {
       out.first_broken = r.quantity;
       out.first_broken_step = first->first_broken_step();
       out.reason = fmt::format(
-          "{} first broken at step {}; worst at step {}, element {}: got {:.9g}, expected {:.9g} +- {:.3g} "
-          "(error/bound {:.3g})",
-          to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got, r.worst.expected,
-          r.worst.bound, r.worst.ratio);
+          "{} first broken at step {}; worst at step {}, element {}: got {:.9g}, expected {} (error/bound {:.3g})",
+          to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got,
+          admitted(r.worst.expected, r.worst.bound), r.worst.ratio);
     } else if (const auto why = vacuity_.reason()) {
       out.verdict = Verdict::vacuous;
       out.reason = *why;

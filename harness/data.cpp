@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
+#include "harness/data_folder.h"
 #include "harness/error.h"
 
 namespace plumbline::harness {
@@ -49,8 +49,7 @@ enum StreamId : uint64_t { kParameter = 1, kRows = 2, kCols = 3, kGradient = 16 
 
 std::filesystem::path trace_path(const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".safetensors")) return name;
-  const char* folder = std::getenv("PLUMBLINE_DATA");
-  return std::filesystem::path(folder && *folder ? folder : PLUMBLINE_DATA_FOLDER) / "traces" / (name + ".safetensors");
+  return data_file("traces/" + name + ".safetensors");
 }
 
 DataSource::DataSource(const Problem& problem) : problem_(problem) {

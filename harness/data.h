@@ -11,7 +11,7 @@
 
 namespace plumbline::harness {
 
-// A trace by path, or by bare name from the project's own data (tests/data/traces, or $PLUMBLINE_DATA/traces).
+// A trace by path, or by bare name from the project's own data (traces/ of data_folder()).
 std::filesystem::path trace_path(const std::string& name);
 
 // One tensor of inputs in storage precision, and the same values in double.

@@ -183,4 +183,9 @@ Interval rounding_interval(DType type, double v) {
   return v < 0 || (v == 0 && std::signbit(v)) ? Interval{-high, -low} : Interval{low, high};
 }
 
+std::string admitted(double expected, double bound) {
+  if (std::isnan(bound)) return fmt::format("{:.9g}, without a bound", std::isnan(expected) ? NAN : expected);
+  return fmt::format("{:.9g} +- {:.3g}", std::isnan(expected) ? NAN : expected, bound);
+}
+
 }  // namespace plumbline::harness

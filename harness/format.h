@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,9 @@ double round_to(DType type, double x);
 // Rounds values into storage.
 void store(DType type, std::span<const double> values, std::byte* out);
 void load(DType type, const std::byte* bytes, std::span<double> out);
+
+// What is admitted, in words: "0.25 +- 1.2e-09"; where the bound is not a number, "0.25, without a bound".
+std::string admitted(double expected, double bound);
 
 // All reals that round to the stored value v: [low, high]. Of an infinity, everything from the overflow threshold on.
 struct Interval {

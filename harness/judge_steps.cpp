@@ -10,6 +10,7 @@
 
 #include "harness/contracts/bounded_chain.h"
 #include "harness/error.h"
+#include "harness/format.h"
 #include "harness/judge.h"
 #include "harness/peer.h"
 #include "harness/record/parameter_store.h"
@@ -384,10 +385,9 @@ class StepsCase {
       out.first_broken = r.quantity;
       out.first_broken_step = first->first_broken_step();
       out.reason = fmt::format(
-          "{}: {} first broken at step {}; worst at step {}, element {}: got {:.9g}, expected {:.9g} +- {:.3g} "
-          "(error/bound {:.3g})",
+          "{}: {} first broken at step {}; worst at step {}, element {}: got {:.9g}, expected {} (error/bound {:.3g})",
           head_.tensor, to_string(r.quantity), first->first_broken_step(), r.worst.step, r.worst.index, r.worst.got,
-          r.worst.expected, r.worst.bound, r.worst.ratio);
+          admitted(r.worst.expected, r.worst.bound), r.worst.ratio);
     } else if (const std::string fault = store_.test().fault(); !fault.empty()) {
       out.verdict = Verdict::fail;
       out.first_broken = Quantity::parameter;

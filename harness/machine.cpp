@@ -8,6 +8,9 @@
 #include <fstream>
 #include <thread>
 
+#include "harness/data_folder.h"
+#include "harness/error.h"
+#include "harness/subject.h"
 #include "harness/subjects/device.h"
 #include "plumbline_commit.h"  // written by the build
 
@@ -37,6 +40,24 @@ RunDescription describe_machine(const std::string& subject) {
   run.cores = int(std::thread::hardware_concurrency());
   if (subject == "cuda") describe_gpu(run);
   return run;
+}
+
+std::string describe_build() {
+  const RunDescription run = describe_machine("");
+  std::string subjects;
+  for (const char* name : {"host", "emulator", "cuda"}) {
+    const std::string why = subject_unavailable(name);
+    subjects +=
+        fmt::format("{}{}{}", subjects.empty() ? "" : ", ", name, why.empty() ? "" : " (not here: " + why + ")");
+  }
+  std::string data;
+  try {
+    data = data_folder().string();
+  } catch (const InputError&) {
+    data = "not found: give their folder as --data or PLUMBLINE_DATA";
+  }
+  return fmt::format("plumbline {} ({})\nbuild     {}, {} {}\nkernels   {}\nsubjects  {}\ndata      {}", run.version,
+                     run.commit, run.compiler, run.build_type, run.flags, PLUMBLINE_KERNELS, subjects, data);
 }
 
 }  // namespace plumbline::harness

@@ -1,11 +1,13 @@
-// plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous, or a bundle was not
-// reproduced; 2: usage or input error.
+// plumbline: the command line. Exit code 0: all good; 1: something failed or was vacuous, or was cut short, or a bundle
+// was not reproduced; 2: usage or input error; 130, 143: stopped by Ctrl-C, SIGTERM.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <optional>
 #include <set>
@@ -14,13 +16,17 @@
 #include "harness/case.h"
 #include "harness/command.h"
 #include "harness/conformance.h"
+#include "harness/data_folder.h"
 #include "harness/error.h"
+#include "harness/interrupt.h"
 #include "harness/judge_traces.h"
 #include "harness/live/suite.h"
 #include "harness/machine.h"
+#include "harness/manual.h"
 #include "harness/quoted.h"
 #include "harness/runner.h"
 #include "harness/study.h"
+#include "harness/suggest.h"
 #include "harness/terminal.h"
 
 namespace plumbline::harness {
@@ -30,15 +36,17 @@ constexpr int kRed = 1, kUsage = 2;
 
 struct CommonOptions {
   std::string subject;  // empty: the best one here
-  std::string report = "plumbline-report";
+  std::string report;   // folder; empty: the command's own
   bool quiet = false;
   uint64_t seed = 1;
   int threads = 0;
   int bundles = 20;
+  bool accept_part = false;  // what a budget cuts short may be green
 };
 
 void add_report(CLI::App& command, CommonOptions& o) {
-  command.add_option("--report", o.report, "folder for the reports")->capture_default_str();
+  command.add_option("--report", o.report,
+                     fmt::format("folder for the reports (default: {})", default_report(command.get_name())));
   command.add_option("--threads", o.threads, "cores to use (0: all)")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
@@ -124,10 +132,22 @@ class Judged final : public Listener {
   std::string why_;
 };
 
+// Before a run of some length: how long it will take here.
+void say_how_long(const CasePlan& cases, const Subject& subject, const RunOptions& options) {
+  const std::optional<double> seconds = estimate_seconds(cases, subject, options);
+  if (!seconds || *seconds < 5) return;
+  const double limit = options.budget > 0 ? std::min(*seconds, options.budget) : *seconds;
+  const std::string duration = limit < 90     ? fmt::format("{:.0f} s", limit)
+                               : limit < 5400 ? fmt::format("{:.0f} minutes", limit / 60)
+                                              : fmt::format("{:.1f} hours", limit / 3600);
+  fmt::print(stderr, "{} cases: about {} here, and studies after them{}\n", cases.size(), duration,
+             limit < *seconds ? "; the budget cuts them short" : "");
+}
+
 // Runs planned cases under the reports, the progress line and the summary.
 int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o, const std::string& suite,
                  double budget, const std::string& command, Shard part = {},
-                 const std::function<void(const std::function<void(const Section&)>&)>& studies = {},
+                 const std::function<void(bool, const std::function<void(const Section&)>&)>& studies = {},
                  const std::vector<Census*>& censuses = {}, Listener* also = nullptr,
                  const std::function<std::vector<std::string>()>& more = {}) {
   const uint64_t planned = cases.size();
@@ -158,10 +178,15 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
   if (also) listeners.push_back(also);
 
   const auto twin = twin_of(subject);
-  run_cases(cases, subject, description, listeners, {budget, twin.get(), o.threads, o.bundles, studies});
+  const RunOptions options = {budget, o.accept_part, twin.get(), o.threads, o.bundles, studies};
+  // Of a stranger's library no case runs that is not reported.
+  if (!o.quiet && !also && !more) say_how_long(cases, subject, options);
+  const InterruptWatch watch;
+  run_cases(cases, subject, description, listeners, options);
   if (!o.quiet && more)
     for (const std::string& extra : more()) fmt::print("{}\n", extra);
   if (!o.quiet) fmt::print("{}", summary_text.text());
+  if (const int signal = interrupt_signal(); signal != 0) return 128 + signal;
   return summary_text.green() ? 0 : kRed;
 }
 
@@ -176,8 +201,8 @@ SuiteSize parse_size(const std::string& name) {
 int verify_live(const live::LiveSubject& subject, size_t cases, const CommonOptions& o, const std::string& suite,
                 double budget, const std::string& command, Shard part) {
   live::LiveSuite live(subject, cases, o.seed);
-  const auto studies = [&](const std::function<void(const Section&)>& tell) {
-    if (part.count == 1) tell(live.describe(budget == 0));
+  const auto studies = [&](bool whole, const std::function<void(const Section&)>& tell) {
+    if (part.count == 1) tell(live.describe(whole));
   };
   return run_reported(live.plan(), subject, o, suite, budget, command, part, studies, {&live}, nullptr,
                       [&] { return live.screen(); });
@@ -189,12 +214,69 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+[[noreturn]] void refuse_command(const CLI::App& app, const std::string& word) {
+  const std::vector<std::string> known = command_names(app);
+  throw InputError(fmt::format("unknown command '{}': expected one of {}{}", word, fmt::join(known, ", "),
+                               did_you_mean(word, known)));
+}
+
+// What remains of the words, with the options that the command has.
+[[noreturn]] void refuse_extras(const CLI::App& app, const std::string& complaint) {
+  const std::vector<std::string> names = option_names(*app.get_subcommands().front());
+  std::string meant;
+  for (const std::string& word : app.remaining(true))
+    if (word.starts_with('-') && meant.empty()) meant = did_you_mean(word.substr(0, word.find('=')), names);
+  throw InputError(fmt::format("{}: expected {}{}", complaint, fmt::join(names, ", "), meant));
+}
+
+struct HelpOptions {
+  std::string command, shell;
+  bool man = false;
+};
+
+CLI::App* add_help(CLI::App& app, HelpOptions& o) {
+  CLI::App* help = app.add_subcommand("help", "what a command does and which options it has");
+  help->add_option("command", o.command, "a command (default: all of them)");
+  help->add_flag("--man", o.man, "the man page of everything");
+  help->add_option("--completion", o.shell, "completions for bash, zsh or fish");
+  return help;
+}
+
+int print_help(const CLI::App& app, const HelpOptions& o) {
+  if (o.man) {
+    fmt::print("{}", man_page(app, describe_machine("").version));
+  } else if (!o.shell.empty()) {
+    fmt::print("{}", completion(app, o.shell));
+  } else if (o.command.empty()) {
+    fmt::print("{}", app.help());
+  } else {
+    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == o.command; });
+    if (named.empty()) refuse_command(app, o.command);
+    fmt::print("{}", named.front()->help("plumbline"));
+  }
+  return 0;
+}
+
 int program(int argc, char** argv) {
   CLI::App app{
       "Plumbline: does an optimizer kernel compute what it should? Double-precision reference, derived bounds, "
       "verdicts."};
   app.require_subcommand(1);
-  app.set_version_flag("--version", describe_machine("").version + " (" + describe_machine("").commit + ")");
+  app.name("plumbline");
+  app.set_version_flag("--version", describe_build, "version, commit, features, and what is available here");
+  app.fallthrough();
+  std::string data;
+  app.add_option("--data", data,
+                 "folder of the recorded data (default: PLUMBLINE_DATA, or what lies beside the program)");
+  HelpOptions helping;
+  const CLI::App* help = add_help(app, helping);
 
   CommonOptions common;
   std::string suite = "full", family = "all", budget, shard, line;
@@ -210,7 +292,9 @@ int program(int argc, char** argv) {
   verify->add_option("--family", family, "all, optimizer or w8a8")->capture_default_str();
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
   add_seed(*verify, common.seed, "of the generated problems");
-  verify->add_option("--budget", budget, "time limit, such as 60s; cases not begun by then are skipped");
+  verify->add_option("--budget", budget,
+                     "time limit, such as 60s; cases not begun by then are skipped, and the run is not green");
+  verify->add_flag("--accept-truncated", common.accept_part, "what the budget cuts short may be green");
   verify->add_option("--shard", shard, "i/n: every n-th case from the i-th (also from gtest's and Slurm's variables)");
 
   CLI::App* one = app.add_subcommand("case", "run one case from the line that a report gives");
@@ -247,22 +331,21 @@ int program(int argc, char** argv) {
   }
 
   if (argc > 1 && argv[1][0] != '-') {
-    std::vector<std::string> known;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-      known.push_back(command->get_name());
-    if (std::find(known.begin(), known.end(), argv[1]) == known.end())
-      throw InputError(fmt::format("unknown command '{}': expected one of {}", argv[1], fmt::join(known, ", ")));
+    const std::vector<std::string> known = command_names(app);
+    if (std::find(known.begin(), known.end(), argv[1]) == known.end()) refuse_command(app, argv[1]);
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ExtrasError& e) {
-    throw InputError(
-        fmt::format("{}: expected {}", e.what(), fmt::join(option_names(*app.get_subcommands().front()), ", ")));
+    if (app.get_subcommands().empty()) throw InputError(e.what());
+    refuse_extras(app, e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == int(CLI::ExitCodes::Success)) return app.exit(e);
     throw InputError(e.what());
   }
 
+  if (!data.empty()) use_data_folder(data);
+  if (help->parsed()) return print_help(app, helping);
   for (const auto& [added, run] : registered)
     if (added->parsed()) return run(command_line(argc, argv));
   if (conformance->parsed()) {
@@ -281,6 +364,7 @@ int program(int argc, char** argv) {
     return std::all_of(rows.begin(), rows.end(), [](const ConformanceRow& r) { return r.passed(); }) ? 0 : kRed;
   }
   if (judge->parsed()) {
+    if (common.report.empty()) common.report = default_report("judge");
     const auto arithmetic_type = arithmetic.empty() ? std::nullopt : std::optional(parse_dtype(arithmetic));
     auto cases = plan_recorded(traces, arithmetic_type, flushed);
     refuse_unless_one_can_be_judged(cases);
@@ -320,6 +404,7 @@ int program(int argc, char** argv) {
     return good ? 0 : kRed;
   }
 
+  if (common.report.empty()) common.report = default_report("verify");
   const double seconds = parse_budget(budget);
   const Shard part = shard.empty() ? shard_from_environment() : parse_shard(shard);
   const SuiteSize size = parse_size(suite);
@@ -350,14 +435,14 @@ int program(int argc, char** argv) {
     counting.push_back(censuses.back().get());
   }
   // One shard brings the studies: they are not cut.
-  const auto studies = [&](const std::function<void(const Section&)>& tell) {
+  const auto studies = [&](bool whole, const std::function<void(const Section&)>& tell) {
     for (const auto& census : censuses) {
-      Section section = census->describe(seconds == 0 && part.count == 1);
-      if (part.count > 1) section.part = census->part(seconds == 0);  // what a suite met, its shards met together
+      Section section = census->describe(whole && part.count == 1);
+      if (part.count > 1) section.part = census->part(whole);  // what a suite met, its shards met together
       tell(section);
     }
     for (const SuiteStudy& study : suite_studies())
-      if (part.index == 0 && (family == "all" || family == study.family))
+      if (interrupt_signal() == 0 && part.index == 0 && (family == "all" || family == study.family))
         tell(study.run({size, common.seed, subject->name()}, *subject));
   };
   return run_reported(std::move(cases), *subject, common, suite, seconds, command_line(argc, argv), part, studies,
@@ -370,7 +455,11 @@ int program(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace plumbline::harness;
   try {
-    return program(argc, argv);
+    const int code = program(argc, argv);
+    // What did not reach its reader was not said: a full disk, a closed pipe.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw InputError(fmt::format("standard output: {}", std::strerror(errno)));
+    return code;
   } catch (const InputError& e) {
     fmt::print(stderr, "plumbline: {}\n", plain_text(e.what()));
     return kUsage;

@@ -91,4 +91,11 @@ void OptionsActed::describe(bool stepped, const Vacuity& vacuity, CaseResult& ou
   use(fmt::format("data={}", p.data.trace.empty() ? to_string(p.data.regime) : "trace"), true);
 }
 
+std::vector<CaseResult::OptionUse> options_set(const Problem& problem) {
+  const reference::MomentumStore none;
+  CaseResult out;
+  OptionsActed(problem).describe(false, Vacuity(problem, none), out);
+  return out.options;
+}
+
 }  // namespace plumbline::harness

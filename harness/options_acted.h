@@ -21,4 +21,7 @@ class OptionsActed {
        bias_ = false;
 };
 
+// The option values that a problem sets, as those of a case that was not run: none has acted.
+std::vector<CaseResult::OptionUse> options_set(const Problem& problem);
+
 }  // namespace plumbline::harness

@@ -167,7 +167,7 @@ bool RunSummary::green() const {
   }
   // A run that judged nothing has shown nothing.
   const uint64_t judged = verdicts[static_cast<int>(Verdict::pass)] + verdicts[static_cast<int>(Verdict::marginal)];
-  return errors.empty() && judged > 0;
+  return errors.empty() && judged > 0 && (stopped.empty() || part_accepted);
 }
 
 }  // namespace plumbline::harness

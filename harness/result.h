@@ -251,6 +251,9 @@ struct RunSummary {
   std::array<uint64_t, kVerdicts> verdicts{};
   double seconds = 0;
   std::vector<std::string> errors;  // of the suite itself, not of a case: red
+  std::string stopped;              // why the run did not reach its end; empty: it did
+  uint64_t not_begun = 0;           // cases that were planned and not begun then; they are among the skipped
+  bool part_accepted = false;       // a part of the suite was asked for: it may be green
   bool green() const;
   uint64_t cases() const;
 };

@@ -16,6 +16,8 @@
 
 #include "harness/checksum.h"
 #include "harness/error.h"
+#include "harness/interrupt.h"
+#include "harness/options_acted.h"
 
 namespace plumbline::harness {
 namespace {
@@ -34,6 +36,11 @@ Shard checked(int index, int count, std::string_view text) {
   return {index, count};
 }
 
+// Said outright: oneTBB's own default was seen to be one thread on a machine of two cores.
+size_t threads_of(const RunOptions& options) {
+  return options.threads > 0 ? size_t(options.threads) : std::max(1u, std::thread::hardware_concurrency());
+}
+
 }  // namespace
 
 CaseResult run_planned(const PlannedCase& planned, const Subject& subject, const CaseOptions& options) {
@@ -43,6 +50,29 @@ CaseResult run_planned(const PlannedCase& planned, const Subject& subject, const
     result.redraws = attempt;
   }
   return result;
+}
+
+std::optional<double> estimate_seconds(const CasePlan& cases, const Subject& subject, const RunOptions& options,
+                                       int samples) {
+  const size_t threads = threads_of(options), count = std::max(size_t(samples), threads);
+  if (cases.size() < 10 * count) return std::nullopt;
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+  std::atomic<bool> failed = false;
+  const auto start = std::chrono::steady_clock::now();
+  tbb::parallel_for(
+      size_t(0), count,
+      [&](size_t i) {
+        const PlannedCase planned = cases[i * cases.size() / count];
+        try {
+          run_case(planned.problem, subject, {planned.suite, planned.record_drift, options.twin, false});
+        } catch (const InputError&) {
+          failed = true;  // the run itself says so
+        }
+      },
+      tbb::simple_partitioner());
+  if (failed) return std::nullopt;
+  const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return spent * double(cases.size()) / double(count);
 }
 
 RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
@@ -60,6 +90,8 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
   std::atomic<size_t> claimed = 0;
   std::atomic<int> kept = 0;
   std::optional<std::string> input_error;
+  std::atomic<uint64_t> not_begun = 0;
+  const std::string spent = fmt::format("the budget of {:g} s was spent", options.budget);
 
   auto deliver = [&](size_t index, CaseResult result) {
     const std::lock_guard lock(mutex);
@@ -73,12 +105,16 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
     const size_t index = claimed++;
     const PlannedCase planned = cases[index];
     CaseResult result;
-    if (options.budget > 0 && seconds() > options.budget) {
+    const std::string interrupted = interrupt_reason();
+    if (!interrupted.empty() || (options.budget > 0 && seconds() > options.budget)) {
+      ++not_begun;
       result.line = to_string(planned.problem);
       result.suite = planned.suite;
       result.subject = subject.name();
       result.verdict = Verdict::skipped;
-      result.reason = fmt::format("the budget of {:g} s was spent", options.budget);
+      result.reason = interrupted.empty() ? spent : interrupted;
+      // What a whole run shows is counted as not shown.
+      if (const auto* problem = std::get_if<Problem>(&planned.problem)) result.options = options_set(*problem);
     } else {
       try {
         result =
@@ -101,18 +137,22 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
     deliver(index, std::move(result));
   };
 
-  // Said outright: oneTBB's own default was seen to be one thread on a machine of two cores.
-  const size_t threads =
-      options.threads > 0 ? size_t(options.threads) : std::max(1u, std::thread::hardware_concurrency());
-  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads_of(options));
   tbb::parallel_for(
       size_t(0), cases.size(), [&](size_t) { run_one(); }, tbb::simple_partitioner());
   if (input_error) throw InputError(*input_error);
   if (options.studies)
-    options.studies([&](const Section& section) {
+    options.studies(not_begun == 0, [&](const Section& section) {
       for (Listener* listener : listeners) listener->on_section(section);
     });
 
+  summary.not_begun = not_begun;
+  if (const std::string interrupted = interrupt_reason(); !interrupted.empty()) {
+    summary.stopped = interrupted;
+  } else if (not_begun > 0) {
+    summary.stopped = spent;
+    summary.part_accepted = options.accept_part;
+  }
   summary.seconds = seconds();
   for (Listener* listener : listeners) listener->end(summary);
   return summary;

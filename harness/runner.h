@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,15 +18,23 @@ CaseResult run_planned(const PlannedCase& planned, const Subject& subject, const
 
 struct RunOptions {
   double budget = 0;              // seconds; 0: no limit. Cases not begun by then are reported as skipped
+  bool accept_part = false;       // what the budget cuts short may be green
   const Subject* twin = nullptr;  // every case must give this subject's bits too
   int threads = 0;                // 0: all cores
   int evidence = 0;               // failing cases whose bits are kept: the first so many that end
-  // What the suite brings beside cases: called after the last of them, hands its sections to `tell`.
-  std::function<void(const std::function<void(const Section&)>& tell)> studies = {};
+  // What the suite brings beside cases: called after the last of them, hands its sections to `tell`. `whole`: every
+  // case was run.
+  std::function<void(bool whole, const std::function<void(const Section&)>& tell)> studies = {};
 };
 
+// Ends early, with what has ended by then, when an InterruptWatch notes a signal: cases not begun are skipped.
 RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options = {});
+
+// How long run_cases would take for cases such as these: seconds, from running up to `samples` of them, evenly spread
+// and not reported. Nothing for a plan of fewer cases than ten times as many, or with a case that cannot be realized.
+std::optional<double> estimate_seconds(const CasePlan& cases, const Subject& subject, const RunOptions& options,
+                                       int samples = 24);
 
 // Seconds of "60s", "10m", "2h" or a bare number; 0 for nothing. Throws InputError.
 double parse_budget(const std::string& text);

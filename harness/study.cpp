@@ -35,12 +35,15 @@ class Fan final : public Listener {
     for (const auto& one : to_) one->end(summary);
   }
   // Ends the report.
-  void end(double seconds) {
+  void end(double seconds, const std::string& stopped) {
     summary_.seconds = seconds;
+    summary_.stopped = stopped;
     end(summary_);
   }
   bool green() const {
-    const bool cases_green = summary_.cases() == 0 || summary_.green();
+    RunSummary whole = summary_;  // what did not run is not red
+    whole.stopped.clear();
+    const bool cases_green = summary_.cases() == 0 || whole.green();
     return green_ && cases_green && (sections_ > 0 || summary_.cases() > 0);
   }
 
@@ -65,13 +68,23 @@ void add_seed(CLI::App& app, uint64_t& seed, const std::string& help) {
           "WHOLE"));
 }
 
+std::string default_report(const std::string& command) { return "plumbline-report/" + command; }
+
 void add_study_options(CLI::App& app, StudyOptions& options) {
+  options.report = default_report(app.get_name());
   app.add_option("--report", options.report, "folder for the reports")->capture_default_str();
   app.add_flag("--quiet", options.quiet, "no summary");
 }
 
 int report_study(const std::string& name, const std::string& subject, const std::string& line,
                  const StudyOptions& options, const std::function<void(Listener& report)>& study) {
+  StudyEnd end;
+  report_study(name, subject, line, options, end, study);
+  return end.green ? 0 : 1;
+}
+
+void report_study(const std::string& name, const std::string& subject, const std::string& line,
+                  const StudyOptions& options, StudyEnd& end, const std::function<void(Listener& report)>& study) {
   const auto start = std::chrono::steady_clock::now();
   RunDescription run = describe_machine(subject);
   run.command = line;
@@ -86,9 +99,9 @@ int report_study(const std::string& name, const std::string& subject, const std:
   Fan fan(std::move(to));
   fan.begin(run, 0);
   study(fan);
-  fan.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  fan.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), end.stopped);
   if (!options.quiet) fmt::print("{}", text.text());
-  return fan.green() ? 0 : 1;
+  end.green = fan.green();
 }
 
 }  // namespace plumbline::harness

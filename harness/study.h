@@ -11,9 +11,12 @@ class App;
 
 namespace plumbline::harness {
 
+// Where a command leaves its report unless told otherwise: "plumbline-report/NAME".
+std::string default_report(const std::string& command);
+
 struct StudyOptions {
-  std::string report = "plumbline-report";  // folder
-  bool quiet = false;                       // no summary
+  std::string report;  // folder; add_study_options sets the command's own
+  bool quiet = false;  // no summary
   uint64_t seed = 1;
 };
 
@@ -29,5 +32,14 @@ void add_study_options(CLI::App& app, StudyOptions& options);
 // otherwise.
 int report_study(const std::string& name, const std::string& subject, const std::string& line,
                  const StudyOptions& options, const std::function<void(Listener& report)>& study);
+
+// What such a study came to, where not all of it may have run.
+struct StudyEnd {
+  std::string stopped;  // why something that was wanted did not run; empty: all of it ran. Set by the study
+  bool green = false;   // nothing that ran is red; set by the report
+};
+// As above for a study that fills `end.stopped` before it returns; the report is not green then and says why.
+void report_study(const std::string& name, const std::string& subject, const std::string& line,
+                  const StudyOptions& options, StudyEnd& end, const std::function<void(Listener& report)>& study);
 
 }  // namespace plumbline::harness

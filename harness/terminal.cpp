@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "harness/bundle.h"
+#include "harness/format.h"
 #include "harness/quoted.h"
 
 namespace plumbline::harness {
@@ -32,25 +33,63 @@ ProgressLine::ProgressLine(std::FILE* stream, std::chrono::milliseconds every)
 void ProgressLine::begin(const RunDescription&, uint64_t planned_cases) {
   planned_ = planned_cases;
   start_ = last_ = std::chrono::steady_clock::now();
+  if (every_.count() > 0) watcher_ = std::thread([this] { watch(); });
 }
 
 void ProgressLine::on_case(const CaseResult& result) {
+  const std::lock_guard lock(mutex_);
   ++done_;
   red_ += is_red(result.verdict);
+  tell();
+}
+
+void ProgressLine::on_section(const Section& section) {
+  const std::lock_guard lock(mutex_);
+  study_ = section.title;
+}
+
+void ProgressLine::tell() {
   const auto now = std::chrono::steady_clock::now();
   if (now - last_ < every_) return;
   last_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count(), rate = double(done_) / seconds;
-  const std::string line =
-      fmt::format("{}{}/{} cases  {:.0f}/s  {} left  {} red{}", terminal_ ? "\r" : "", done_, planned_, rate,
-                  clock_text(double(planned_ - done_) / rate), red_, terminal_ ? "\x1b[K" : "\n");
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double rate = double(done_) / seconds;
+  std::string line = terminal_ ? "\r" : "";
+  if (planned_ > 0) {
+    line += fmt::format("{}/{} cases  {:.0f}/s  ", done_, planned_, rate);
+    if (done_ < planned_ && done_ > 0)
+      line += clock_text(double(planned_ - done_) / rate) + " left  ";
+    else if (done_ == planned_)
+      line += fmt::format("then studies, {} so far{}  ", clock_text(seconds), study_.empty() ? "" : ": " + study_);
+    line += fmt::format("{} red", red_);
+  } else {
+    line += clock_text(seconds) + (study_.empty() ? "" : "  " + study_);
+  }
+  line += terminal_ ? "\x1b[K" : "\n";
   std::fputs(line.c_str(), stream_);
   std::fflush(stream_);
 }
 
+void ProgressLine::watch() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_.wait_until(lock, last_ + every_, [this] { return stopped_; })) tell();
+}
+
+void ProgressLine::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  stopping_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+}
+
 void ProgressLine::end(const RunSummary&) {
+  stop();
   if (terminal_) std::fputs("\r\x1b[K", stream_);
 }
+
+ProgressLine::~ProgressLine() { stop(); }
 
 std::string TerminalSummary::paint(Ink ink, const std::string& text) const {
   if (!colour_ || ink == Ink::plain) return text;
@@ -91,6 +130,9 @@ void TerminalSummary::describe_cases(const RunSummary& summary) {
   for (const auto& [name, count] : suites_) suites += fmt::format("{}{} {}", suites.empty() ? "" : ", ", count, name);
   line(fmt::format("cases      {} ({}), {:.3g} element-steps, local and global, {:.1f} s", summary.cases(), suites,
                    element_steps_, summary.seconds));
+  if (!summary.stopped.empty())
+    line(paint(Ink::warn, fmt::format("truncated  {} of {} cases were not begun: {}", summary.not_begun,
+                                      summary.cases(), summary.stopped)));
   std::string verdicts;
   for (int v = 0; v < kVerdicts; ++v)
     verdicts +=
@@ -131,7 +173,8 @@ void TerminalSummary::end(const RunSummary& summary) {
   if (cases > 0 || studies_.empty()) describe_cases(summary);
   const bool studies_green =
       std::all_of(studies_.begin(), studies_.end(), [](const Study& study) { return study.green; });
-  green_ = studies_green && (cases == 0 && !studies_.empty() ? summary.errors.empty() : summary.green());
+  green_ = studies_green &&
+           (cases == 0 && !studies_.empty() ? summary.errors.empty() && summary.stopped.empty() : summary.green());
   std::stable_partition(studies_.begin(), studies_.end(), [](const Study& study) { return !study.green; });
   for (size_t i = 0; i < std::min(studies_.size(), kStudiesShown); ++i)
     line(fmt::format("{:<10} {}", studies_[i].green ? "study" : "red study", studies_[i].title));
@@ -148,18 +191,21 @@ void TerminalSummary::end(const RunSummary& summary) {
   for (size_t i = 0; i < std::min<size_t>(summary.errors.size(), kRedShown); ++i)
     line(paint(Ink::bad, "suite     ") + " " + plain_text(summary.errors[i]));
   if (!report_path_.empty()) line("report     " + report_path_);
-  line(green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red"));
+  const bool any_red = !studies_green || !red_.empty() || !summary.errors.empty();
+  if (!green_ && !any_red && !summary.stopped.empty())
+    line(paint(Ink::warn, "truncated: nothing that ran is red, and not everything ran"));
+  else
+    line(green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red"));
 }
 
 std::string describe_case(const CaseResult& result) {
   std::string out = fmt::format("{}\n{:<22} {:>9} {:>9} {:>10} {:>9}  worst\n", plain_text(result.line), "quantity",
                                 "elements", "outside", "err/bound", "p99");
   for (const QuantityResult& q : result.quantities)
-    out += fmt::format(
-        "{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {:.9g} +- {:.2g}{}\n",
-        to_string(q.quantity), q.ratios.total(), q.outside, q.ratios.largest, q.ratios.quantile(0.99), q.worst.step,
-        q.worst.index, q.worst.got, q.worst.expected, q.worst.bound,
-        q.unbounded > 0 ? fmt::format("; {} more without a bound", q.unbounded) : "");
+    out += fmt::format("{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {}{}\n",
+                       to_string(q.quantity), q.ratios.total(), q.outside, q.ratios.largest, q.ratios.quantile(0.99),
+                       q.worst.step, q.worst.index, q.worst.got, admitted(q.worst.expected, q.worst.bound),
+                       q.unbounded > 0 ? fmt::format("; {} more without a bound", q.unbounded) : "");
   std::string acted;
   for (const auto& use : result.options)
     acted += fmt::format("{}{}{}", acted.empty() ? "" : ", ", use.value, use.acted ? "" : " (did not act)");

@@ -1,10 +1,13 @@
 // What a person sees while a run goes on and when it ends. Colours and rewritten lines on a terminal only.
 #pragma once
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "harness/result.h"
@@ -15,19 +18,29 @@ namespace plumbline::harness {
 bool wants_colour(std::FILE* stream);
 
 // Cases done, rate, remaining time, red verdicts so far: on a terminal one line that is rewritten in place, in a pipe a
-// plain line every `every`.
+// plain line every `every`, also when no case has ended meanwhile and while studies go on.
 class ProgressLine final : public Listener {
  public:
   explicit ProgressLine(std::FILE* stream, std::chrono::milliseconds every = std::chrono::seconds(10));
   void begin(const RunDescription& run, uint64_t planned_cases) override;
   void on_case(const CaseResult& result) override;
+  void on_section(const Section& section) override;
   void end(const RunSummary& summary) override;
+  ~ProgressLine() override;
 
  private:
+  void tell();   // where it is time to, with the mutex held
+  void watch();  // tells when it is time to, until it is stopped
+  void stop();
   std::FILE* stream_;
   bool terminal_;
   std::chrono::milliseconds every_;
+  std::mutex mutex_;
+  std::condition_variable stopping_;
+  bool stopped_ = false;
+  std::thread watcher_;
   uint64_t planned_ = 0, done_ = 0, red_ = 0;
+  std::string study_;  // the last that ended
   std::chrono::steady_clock::time_point start_, last_;
 };
 

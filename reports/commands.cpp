@@ -8,6 +8,7 @@
 
 #include "harness/command.h"
 #include "harness/error.h"
+#include "harness/study.h"
 #include "reports/compare.h"
 #include "reports/compare_html.h"
 #include "reports/folder.h"
@@ -48,11 +49,10 @@ int merge(const std::vector<std::string>& inputs, const std::string& folder) {
   }
   const size_t count = parts.size();
   const Summary whole = merge_reports(std::move(parts));
-  check_writable(folder);
+  HeldFolder held(folder);
   copy_bundles(inputs, folder);
-  write_report(folder, whole);
-  fmt::print("{} reports: {}\nreport     {}/report.html\n{}\n", count, whole.headline(), folder,
-             whole.green() ? "green" : "red");
+  held.publish(report_files(whole));
+  fmt::print("{} reports: {}\nreport     {}/report.html\n{}\n", count, whole.headline(), folder, whole.state());
   return whole.green() ? 0 : 1;
 }
 
@@ -65,7 +65,7 @@ int compare_command(const CompareArguments& arguments) {
   const Pool a = read_pool(arguments.a), b = read_pool(arguments.b);
   const Comparison comparison = compare(a, b, arguments.options);
   if (!arguments.report.empty()) {
-    check_writable(arguments.report);
+    check_writable(arguments.report);  // beside a report of the later run, if one is there
     write_files(arguments.report, {{"compare.html", write_compare_html(comparison)}});
   }
   fmt::print("{}", comparison_text(comparison));
@@ -77,7 +77,7 @@ int compare_command(const CompareArguments& arguments) {
 const harness::RegisterCommand merge_registered{
     {"merge", "join the reports of a sharded run, and of studies, into one", [](CLI::App& app) {
        auto inputs = std::make_shared<std::vector<std::string>>();
-       auto folder = std::make_shared<std::string>("plumbline-report");
+       auto folder = std::make_shared<std::string>(harness::default_report("merge"));
        app.add_option("reports", *inputs, "report.json files, or the folders that hold them")->required();
        app.add_option("--report", *folder, "folder for the joined report")->capture_default_str();
        return [inputs, folder](const std::string&) { return merge(*inputs, *folder); };
@@ -90,7 +90,8 @@ const harness::RegisterCommand compare_registered{
            ->required();
        app.add_option("after", arguments->b, "the same of the other commit, GPU or toolkit")->required();
        app.add_option("--report", arguments->report, "folder for compare.html (default: none is written)");
-       app.add_option("--slower", arguments->options.slower, "a median time beyond this factor is a regression")
+       app.add_option("--slower", arguments->options.slower,
+                      "a time beyond this factor, in every run of three or more a side, is a regression")
            ->capture_default_str()
            ->check(CLI::Range(1.0, 1000.0));
        app.add_option("--level", arguments->options.level, "error level of all statistical tests together")

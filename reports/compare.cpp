@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "harness/error.h"
@@ -89,34 +90,103 @@ void compare_cases(const IndexedCases& before, const IndexedCases& after, Compar
   out.bits_regressed = unsteady || (!out.changed_bits.empty() && wanted) || (out.options.same_bits && !out.bits_known);
 }
 
-void compare_speed(const std::map<CaseKey, CaseEntry>& before, const std::map<CaseKey, CaseEntry>& after,
-                   Comparison& out) {
-  struct Times {
-    std::vector<double> ratios;
-    double before = 0, after = 0;
+// Values of one thing in the runs before and after, as factors of time: the larger the slower.
+struct Repeats {
+  std::vector<double> before, after;
+};
+
+double middle(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+bool enough(const Repeats& r) { return r.before.size() >= kSpeedRuns && r.after.size() >= kSpeedRuns; }
+
+// Fastest after over slowest before.
+double least_slowdown(const Repeats& r) {
+  return *std::min_element(r.after.begin(), r.after.end()) / *std::max_element(r.before.begin(), r.before.end());
+}
+
+double time_of(const CaseEntry& c) { return c.subject_seconds > 0 ? c.subject_seconds : c.seconds; }
+
+void compare_speed(const Pool& before, const Pool& after, Comparison& out) {
+  // Times by case, one a run; only cases that all runs judged count.
+  const size_t runs = before.runs.size() + after.runs.size();
+  std::map<CaseKey, std::vector<double>> times;
+  size_t number = 0;
+  for (const Pool* pool : {&before, &after}) {
+    for (const Summary& run : pool->runs) {
+      for (const CaseEntry& c : run.cases) {
+        std::vector<double>& row = times[{c.suite, c.line}];
+        if (row.size() == number && judged(c.verdict) && time_of(c) > 0) row.push_back(time_of(c));
+      }
+      ++number;
+    }
+  }
+  std::map<std::string_view, std::vector<const std::vector<double>*>> suites;
+  for (const auto& [key, row] : times)
+    if (row.size() == runs) suites[key.first].push_back(&row);
+  for (const auto& [suite, rows] : suites) {
+    Repeats repeats;
+    std::vector<double> seconds(runs);
+    for (size_t run = 0; run < runs; ++run) {
+      std::vector<double> factors;
+      factors.reserve(rows.size());
+      for (const auto* row : rows) {
+        factors.push_back((*row)[run] / *std::min_element(row->begin(), row->begin() + long(before.runs.size())));
+        seconds[run] += (*row)[run];
+      }
+      (run < before.runs.size() ? repeats.before : repeats.after).push_back(middle(std::move(factors)));
+    }
+    SpeedChange change;
+    change.suite = suite;
+    change.cases = rows.size();
+    const auto split = seconds.begin() + long(before.runs.size());
+    change.seconds_before = middle({seconds.begin(), split});
+    change.seconds_after = middle({split, seconds.end()});
+    change.ratio = middle(repeats.after) / middle(repeats.before);
+    change.low = least_slowdown(repeats);
+    change.high = *std::max_element(repeats.after.begin(), repeats.after.end()) /
+                  *std::min_element(repeats.before.begin(), repeats.before.end());
+    change.judged = !out.options.ignore_speed && enough(repeats);
+    change.regressed = change.judged && change.low > out.options.slower;
+    out.speed.push_back(std::move(change));
+  }
+}
+
+// What was judged and is not any more, where both planned the same cases; and suites that judge fewer in any way.
+void compare_judged(const Pool& before, const Pool& after, const IndexedCases& cases_before,
+                    const IndexedCases& cases_after, Comparison& out) {
+  const auto plans = [](const Pool& pool) {
+    std::set<std::tuple<std::string, uint64_t, uint64_t>> all;
+    for (const Summary& run : pool.runs) all.emplace(run.run.suite, run.run.seed, run.run.suite_checksum);
+    return all;
   };
-  std::map<std::string, Times> suites;
-  for (const auto& [key, b] : after) {
-    const auto at = before.find(key);
-    if (at == before.end() || !judged(at->second.verdict) || !judged(b.verdict)) continue;
-    const CaseEntry& a = at->second;
-    const bool subject = a.subject_seconds > 0 && b.subject_seconds > 0;
-    const double was = subject ? a.subject_seconds : a.seconds, is = subject ? b.subject_seconds : b.seconds;
-    if (!(was > 0) || !(is > 0)) continue;
-    Times& times = suites[b.suite];
-    times.ratios.push_back(is / was);
-    times.before += was;
-    times.after += is;
+  if (plans(before) == plans(after)) {
+    for (const auto& [key, a] : cases_before.all) {
+      if (!judged(a.verdict) || cases_after.all.contains(key)) continue;
+      out.not_judged.push_back({a.suite, a.line, a.verdict, Verdict::skipped, "not among the cases of the later run"});
+    }
   }
-  for (auto& [suite, times] : suites) {
-    SpeedChange change{suite, times.ratios.size(), times.before, times.after, 1, 1, 1, false};
-    const Interval median = median_interval(std::move(times.ratios), out.options.level / double(suites.size()));
-    change.ratio = median.value;
-    change.low = median.low;
-    change.high = median.high;
-    change.regressed = !out.options.ignore_speed && median.low > out.options.slower;
-    out.speed.push_back(change);
-  }
+  const auto counts = [](const Pool& pool) {
+    std::map<std::string, double> mean;
+    for (const Summary& run : pool.runs) {
+      const auto& v = run.outcome.verdicts;
+      mean[""] += double(v[size_t(Verdict::pass)] + v[size_t(Verdict::marginal)] + v[size_t(Verdict::fail)]);
+      if (run.unlisted > 0) continue;  // the list does not tell the suites of the others
+      for (const CaseEntry& c : run.cases) mean[c.suite] += judged(c.verdict);
+    }
+    for (auto& [suite, count] : mean) count /= double(pool.runs.size());
+    return mean;
+  };
+  const auto was = counts(before);
+  auto is = counts(after);
+  const bool lists =
+      std::none_of(after.runs.begin(), after.runs.end(), [](const Summary& s) { return s.unlisted > 0; });
+  for (const auto& [suite, count] : was)
+    if (is[suite] < count && (suite.empty() || lists))
+      out.judges_fewer.push_back({suite.empty() ? "all" : suite, count, is[suite]});
 }
 
 void compare_headroom(const Pool& before, const Pool& after, Comparison& out) {
@@ -168,28 +238,32 @@ std::string row_name(const std::vector<harness::Cell>& row) {
   return out;
 }
 
-void compare_tables(const harness::Section& a, const harness::Section& b, Comparison& out) {
-  for (const harness::Table& now : b.tables) {
-    const auto was = std::find_if(a.tables.begin(), a.tables.end(), [&](const harness::Table& t) {
-      return t.caption == now.caption && t.columns == now.columns;
-    });
-    if (was == a.tables.end()) continue;
-    std::map<std::string, const std::vector<harness::Cell>*> rows;
-    std::set<std::string> ambiguous;
-    for (const auto& row : was->rows)
-      if (!rows.emplace(row_name(row), &row).second) ambiguous.insert(row_name(row));
-    for (const auto& row : now.rows) {
+struct Measure {
+  std::string where, what;
+  Repeats slowness;  // times, and reciprocals of rates
+  std::vector<double> before, after;
+  int sense = 0;
+};
+
+void collect_measures(const harness::Section& section, bool after, std::map<std::string, Measure>& out) {
+  for (const harness::Table& table : section.tables) {
+    std::map<std::string, int> named;
+    for (const auto& row : table.rows) ++named[row_name(row)];
+    for (const auto& row : table.rows) {
       const std::string name = row_name(row);
-      const auto old = rows.find(name);
-      if (old == rows.end() || ambiguous.contains(name)) continue;
-      for (size_t i = 0; i < std::min({row.size(), old->second->size(), now.columns.size()}); ++i) {
-        const int sense = direction(now.columns[i]);
-        const double before = as_number((*old->second)[i]), after = as_number(row[i]);
-        if (sense == 0 || !(before > 0) || !(after > 0)) continue;
-        const double slower = sense > 0 ? after / before : before / after;
-        out.measures.push_back({fmt::format("{}: {}", b.title, now.caption),
-                                fmt::format("{}, {}", name, now.columns[i]), before, after,
-                                !out.options.ignore_speed && slower > out.options.slower});
+      if (named[name] > 1) continue;  // which of them is which?
+      for (size_t i = 0; i < std::min(row.size(), table.columns.size()); ++i) {
+        const int sense = direction(table.columns[i]);
+        const double value = as_number(row[i]);
+        if (sense == 0 || !(value > 0) || !std::isfinite(value)) continue;
+        std::string columns;
+        for (const std::string& column : table.columns) columns += column + "\n";
+        Measure& m = out[fmt::format("{}\n{}\n{}\n{}\n{}", section.id, table.caption, columns, name, i)];
+        m.where = fmt::format("{}: {}", section.title, table.caption);
+        m.what = fmt::format("{}, {}", name, table.columns[i]);
+        m.sense = sense;
+        (after ? m.after : m.before).push_back(value);
+        (after ? m.slowness.after : m.slowness.before).push_back(sense > 0 ? value : 1 / value);
       }
     }
   }
@@ -197,10 +271,24 @@ void compare_tables(const harness::Section& a, const harness::Section& b, Compar
 
 void compare_sections(const Pool& before, const Pool& after, Comparison& out) {
   std::map<std::string, const harness::Section*> was, is;
+  std::map<std::string, Measure> measures;
   for (const Summary& run : before.runs)
-    for (const auto& section : run.sections) was[section.id] = &section;
+    for (const auto& section : run.sections) {
+      was[section.id] = &section;
+      collect_measures(section, false, measures);
+    }
   for (const Summary& run : after.runs)
-    for (const auto& section : run.sections) is[section.id] = &section;
+    for (const auto& section : run.sections) {
+      is[section.id] = &section;
+      collect_measures(section, true, measures);
+    }
+  for (auto& [key, m] : measures) {
+    if (m.before.empty() || m.after.empty()) continue;
+    MeasureChange change{m.where, m.what, middle(m.before), middle(m.after), least_slowdown(m.slowness), false, false};
+    change.judged = !out.options.ignore_speed && enough(m.slowness);
+    change.regressed = change.judged && change.low > out.options.slower;
+    out.measures.push_back(std::move(change));
+  }
   for (const auto& [id, section] : was) {
     const auto now = is.find(id);
     if (now == is.end()) {
@@ -208,7 +296,6 @@ void compare_sections(const Pool& before, const Pool& after, Comparison& out) {
       continue;
     }
     if (section->green && !now->second->green) out.red_sections.push_back(now->second->title);
-    compare_tables(*section, *now->second, out);
   }
   for (const auto& [id, section] : is)
     if (!was.contains(id) && !section->green) out.red_sections.push_back(section->title);
@@ -245,7 +332,7 @@ bool Comparison::regressed() const {
   const auto any = [](const auto& changes) {
     return std::any_of(changes.begin(), changes.end(), [](const auto& change) { return change.regressed; });
   };
-  const bool judges_less = !not_judged.empty() || !lost_sections.empty();
+  const bool judges_less = !not_judged.empty() || !judges_fewer.empty() || !lost_sections.empty();
   return !new_red.empty() || !red_sections.empty() || judges_less || any(headroom) || any(speed) || any(measures) ||
          bits_regressed;
 }
@@ -262,11 +349,13 @@ Comparison compare(const Pool& before, const Pool& after, const CompareOptions& 
   const auto cases_before = index_cases(before), cases_after = index_cases(after);
   compare_cases(cases_before, cases_after, out);
   compare_headroom(before, after, out);
-  compare_speed(cases_before.all, cases_after.all, out);
+  compare_judged(before, after, cases_before, cases_after, out);
+  compare_speed(before, after, out);
   compare_sections(before, after, out);
   const bool sections =
       std::any_of(after.runs.begin(), after.runs.end(), [](const Summary& run) { return !run.sections.empty(); });
-  if (out.common == 0 && out.headroom.empty() && (!sections || out.before.suite != out.after.suite))
+  if (out.common == 0 && out.headroom.empty() && out.not_judged.empty() &&
+      (!sections || out.before.suite != out.after.suite))
     throw harness::InputError(
         fmt::format("{} and {} have nothing in common: expected two runs of one suite", before.name, after.name));
   return out;

@@ -18,8 +18,12 @@ struct Pool {
 // A report.json, a folder that holds one, or a folder of such folders. Throws harness::InputError.
 Pool read_pool(const std::filesystem::path& path);
 
+// Times of one run say little of another on a machine that does other things too: speed is judged where both sides hold
+// this many runs, and what is slower then is slower in every run than before in any.
+inline constexpr size_t kSpeedRuns = 3;
+
 struct CompareOptions {
-  double slower = 1.1;  // factor of the median time
+  double slower = 1.1;  // factor of a time
   double level = 1e-3;  // error level of all tests of one kind together
   bool same_bits = false, ignore_speed = false;
 };
@@ -42,20 +46,28 @@ struct HeadroomChange {
   bool significant = false, regressed = false;
 };
 
-// Time of the subject (or all time of a case, where a report has no other) over the cases that both ran.
+// Time of the subject (or all time of a case, where a report has no other) over the cases that every run of both sides
+// judged. A run counts by the median of its times over the fastest times before.
 struct SpeedChange {
   std::string suite;
   uint64_t cases = 0;
-  double seconds_before = 0, seconds_after = 0;
-  double ratio = 1, low = 1, high = 1;  // median of after/before, with its confidence interval
-  bool regressed = false;
+  double seconds_before = 0, seconds_after = 0;  // of the middle run
+  double ratio = 1;                              // middle run over middle run
+  double low = 1, high = 1;                      // fastest run after over slowest before, slowest over fastest
+  bool judged = false, regressed = false;
 };
 
-// A time or a rate of a study's table, or an interval of its charts.
+// A time or a rate of a study's table: the middle runs, and by how much every run is slower after than any before.
 struct MeasureChange {
   std::string where, what;  // section and table, row and column
-  double before = 0, after = 0;
-  bool regressed = false;
+  double before = 0, after = 0, low = 1;
+  bool judged = false, regressed = false;
+};
+
+// How many cases a run of one suite judges.
+struct JudgedChange {
+  std::string suite;
+  double before = 0, after = 0;  // mean over runs
 };
 
 struct Comparison {
@@ -65,7 +77,8 @@ struct Comparison {
   CompareOptions options;
   uint64_t common = 0, only_before = 0, only_after = 0;  // cases
   std::vector<CaseChange> new_red, no_longer_red;
-  std::vector<CaseChange> not_judged;     // judged before, skipped after
+  std::vector<CaseChange> not_judged;  // judged before, skipped after or, in a run of the same plan, absent
+  std::vector<JudgedChange> judges_fewer;
   std::vector<std::string> red_sections;  // green before
   std::vector<std::string> lost_sections;
   uint64_t new_red_only_after = 0;  // red cases of B that A does not have

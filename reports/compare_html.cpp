@@ -91,21 +91,26 @@ void speed(Page& page, const Comparison& c) {
   if (c.speed.empty() && c.measures.empty()) return;
   html::open_section(page, "speed", "Speed", mark(any_regressed(c.speed) || any_regressed(c.measures)));
   page.add(fmt::format(
-      R"(<p class="quiet">Time of the subject in the cases that both ran: median of after/before with its interval (order statistics, level {:g}). Beyond )"
-      R"({:g} it has regressed.</p>)",
-      c.options.level, c.options.slower));
+      R"(<p class="quiet">Time of the subject in the cases that all runs judged: the middle run after over the middle run before, and from the fastest )"
+      R"(after over the slowest before to the opposite. Judged between folders of {} or more runs each: where even the first is beyond {:g} it has regressed.</p>)",
+      kSpeedRuns, c.options.slower));
   if (!c.speed.empty()) {
     harness::Table table{"", {"suite", "cases", "before (s)", "after (s)", "after/before", "from", "to", ""}, {}};
     for (const SpeedChange& s : c.speed)
       table.rows.push_back({s.suite, int64_t(s.cases), s.seconds_before, s.seconds_after, s.ratio, s.low, s.high,
-                            s.regressed ? "regressed" : ""});
+                            s.regressed ? "regressed"
+                            : s.judged  ? ""
+                                        : "not judged"});
     html::table(page, table);
   }
   if (!c.measures.empty()) {
     harness::Table table{
         "Times and rates in tables of studies", {"where", "what", "before", "after", "after/before", ""}, {}};
     for (const MeasureChange& m : c.measures)
-      table.rows.push_back({m.where, m.what, m.before, m.after, m.after / m.before, m.regressed ? "regressed" : ""});
+      table.rows.push_back({m.where, m.what, m.before, m.after, m.after / m.before,
+                            m.regressed ? "regressed"
+                            : m.judged  ? ""
+                                        : "not judged"});
     html::table(page, table);
   }
   html::close_section(page);
@@ -133,8 +138,11 @@ std::string write_compare_html(const Comparison& c) {
     page.add(fmt::format(R"(<p><span class="badge bad">red study</span> {}</p>)", escape_markup(section)));
   for (const std::string& section : c.lost_sections)
     page.add(fmt::format(R"(<p><span class="badge bad">lost study</span> {}</p>)", escape_markup(section)));
+  for (const JudgedChange& j : c.judges_fewer)
+    page.add(fmt::format(R"(<p><span class="badge bad">judges fewer</span> {}: {:.6g} cases a run, {:.6g} before</p>)",
+                         escape_markup(j.suite), j.after, j.before));
   case_list(page, "new-red", "Newly red", c.new_red, true);
-  case_list(page, "skipped", "Judged before, skipped now", c.not_judged, true);
+  case_list(page, "skipped", "Judged before, not judged now", c.not_judged, true);
   headroom(page, c);
   speed(page, c);
   case_list(page, "bits", "Changed bits", c.changed_bits, c.bits_regressed);

@@ -36,7 +36,9 @@ std::string comparison_text(const Comparison& c) {
   if (c.new_red.empty()) out += "new red      none\n";
   cases(out, "new red", c.new_red);
   cases(out, "now green", c.no_longer_red);
-  cases(out, "now skipped", c.not_judged);
+  cases(out, "not judged", c.not_judged);
+  for (const JudgedChange& j : c.judges_fewer)
+    out += fmt::format("judged       {}: {:.6g} -> {:.6g} cases a run  REGRESSED\n", j.suite, j.before, j.after);
   for (const std::string& section : c.red_sections) out += fmt::format("red study    {}\n", section);
   for (const std::string& section : c.lost_sections) out += fmt::format("lost study   {}\n", section);
 
@@ -52,17 +54,26 @@ std::string comparison_text(const Comparison& c) {
                        format_number(h.median_after), 100 * h.nearer, h.p, h.regressed ? "  REGRESSED" : "");
   }
   for (const SpeedChange& s : c.speed)
-    out += fmt::format("speed        {}: {:.3f} times the time ({:.3f} to {:.3f}), {} cases, {} -> {}{}\n", s.suite,
-                       s.ratio, s.low, s.high, format_count(s.cases), format_seconds(s.seconds_before),
-                       format_seconds(s.seconds_after), s.regressed ? "  REGRESSED" : "");
+    out +=
+        fmt::format("speed        {}: {:.3f} times the time ({:.3f} to {:.3f} over the runs), {} cases, {} -> {}{}\n",
+                    s.suite, s.ratio, s.low, s.high, format_count(s.cases), format_seconds(s.seconds_before),
+                    format_seconds(s.seconds_after),
+                    s.regressed ? "  REGRESSED"
+                    : s.judged  ? ""
+                                : ", not judged");
+  const bool unjudged = std::any_of(c.speed.begin(), c.speed.end(), [](const auto& s) { return !s.judged; }) ||
+                        std::any_of(c.measures.begin(), c.measures.end(), [](const auto& m) { return !m.judged; });
+  if (unjudged && !c.options.ignore_speed)
+    out += fmt::format("  speed is judged between folders of {} or more runs each: {} and {} are here\n", kSpeedRuns,
+                       c.seeds_before.size(), c.seeds_after.size());
   size_t slower = 0;
   for (const MeasureChange& m : c.measures) {
     if (!m.regressed || ++slower > kShown) continue;
     out += fmt::format("  {}: {}: {} -> {}  REGRESSED\n", m.where, m.what, format_cell(m.before), format_cell(m.after));
   }
   if (!c.measures.empty())
-    out += fmt::format("measures     {} of {} in studies' tables are slower by more than {:.0f} %\n", slower,
-                       c.measures.size(), 100 * (c.options.slower - 1));
+    out += fmt::format("measures     {} of {} in studies' tables are slower by more than {:.0f} % in every run\n",
+                       slower, c.measures.size(), 100 * (c.options.slower - 1));
   if (!c.bits_known)
     out += fmt::format("bits         not recorded in both{}\n", c.bits_regressed ? "  REGRESSED" : "");
   else

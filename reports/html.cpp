@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "reports/html_parts.h"
@@ -33,22 +32,6 @@ std::array<Part, 5> parts_of(const harness::CaseTimes& t) {
 
 void fact(std::string& out, std::string_view name, const std::string& markup) {
   if (!markup.empty()) out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, markup);
-}
-
-std::string worst_fact(const Summary& s) {
-  const QuantitySize* worst = nullptr;
-  std::string name;
-  for (int i = 0; i < harness::kQuantities; ++i) {
-    for (const QuantitySize& q : s.quantities[i]) {
-      if (q.empty() || (worst && !(q.ratios.largest > worst->ratios.largest))) continue;
-      worst = &q;
-      name = to_string(static_cast<harness::Quantity>(i));
-    }
-  }
-  if (!worst) return {};
-  // Four digits, cut and not rounded, so that what is within its bound does not look as if it were at it.
-  const double largest = worst->ratios.largest, shown = largest < 1 ? std::floor(1e4 * largest) / 1e4 : largest;
-  return fmt::format(R"(<b>{}</b> in <a href="#bounds">{}</a>)", format_exact(shown), name);
 }
 
 // The beginning of a long line, cut between words.
@@ -85,23 +68,26 @@ std::string covered_fact(const Summary& s) {
 }
 
 void head(Page& page, const Summary& s) {
-  const bool green = s.green();
+  const std::string_view state = s.state();
   const harness::RunDescription& run = s.run;
   std::string out = fmt::format(
       R"(<main id="content"><header><div class="top"><span class="badge {0}">{1}</span><span class="quiet">Plumbline {2}</span>)"
       R"(<button type="button" id="theme" hidden="hidden">colours: system</button></div><h1>{3}</h1>)",
-      green ? "good" : "bad", green ? "green" : "red", escape_markup(run.version), escape_markup(s.headline()));
+      state == "green" ? "good"
+      : state == "red" ? "bad"
+                       : "warn",
+      state, escape_markup(run.version), escape_markup(s.headline()));
   if (!s.cases.empty()) {
     out += R"(<ul class="tiles">)";
     for (int v = 0; v < harness::kVerdicts; ++v) {
       const auto verdict = static_cast<Verdict>(v);
       const uint64_t n = s.outcome.verdicts[v];
-      out += fmt::format(R"(<li class="{}"><b>{}</b>{}</li>)", n == 0 ? "none" : tone(verdict), format_count(n),
-                         to_string(verdict));
+      if (n == 0) continue;
+      out += fmt::format(R"(<li class="{}"><b>{}</b>{}</li>)", tone(verdict), format_count(n), to_string(verdict));
     }
     out += "</ul>";
   }
-  if (s.planned != 0 && s.planned != s.all_cases())
+  if (s.planned != 0 && s.planned != s.all_cases() && s.outcome.stopped.empty())
     out += fmt::format(R"(<p class="quiet">{} cases were planned, {} were run.</p>)", format_count(s.planned),
                        format_count(s.all_cases()));
   if (!s.outcome.errors.empty()) {
@@ -110,6 +96,7 @@ void head(Page& page, const Summary& s) {
     out += "</div>";
   }
   out += R"(<dl class="facts">)";
+  out += sheet(s);
   fact(out, "subject",
        fmt::format("<b>{}</b>{}", escape_markup(run.subject), run.gpu.empty() ? "" : " on " + escape_markup(run.gpu)));
   fact(out, "machine", fmt::format("{}, {} cores", escape_markup(run.cpu), run.cores));
@@ -117,7 +104,6 @@ void head(Page& page, const Summary& s) {
   fact(out, "commit", escape_markup(run.commit));
   fact(out, "suite", fmt::format("{}, seed {}", escape_markup(run.suite), run.seed));
   fact(out, "options", covered_fact(s));
-  fact(out, "error/bound", worst_fact(s));
   fact(out, "slowest part", slowest_fact(s));
   out += "</dl>" + copy_text(run.command) + "</header>";
   out += R"(<nav aria-label="parts of the report"><ul>)";
@@ -126,15 +112,16 @@ void head(Page& page, const Summary& s) {
                        red ? R"( <span class="badge bad">red</span>)" : "");
   };
   if (s.red_cases() != 0) link("red", "red cases");
+  if (!s.cases.empty()) link("nearest", "how exact");
   if (!s.options.empty()) link("options", "options");
   for (const harness::Section& section : s.sections)
     if (section.id == kCoverage) link(section.id, "coverage", !section.green);
   if (!s.cases.empty()) link("bounds", "error / bound");
-  if (!s.worst.kept().empty()) link("nearest", "nearest to their bounds");
   if (!s.drift.empty()) link("drift", "drift");
   for (const harness::Section& section : s.sections)
     if (section.id != kCoverage) link(section.id, section.title, !section.green);
   if (!s.cases.empty()) link("time", "time");
+  if (!s.cases.empty()) link("names", "names");
   link("machine", "machine and build");
   page.add(out + "</ul></nav>\n");
 }
@@ -183,18 +170,19 @@ void machine(Page& page, const harness::RunDescription& run) {
 
 std::string write_html(const Summary& s) {
   using namespace html;
-  Page page(fmt::format("Plumbline: {}", s.green() ? "green" : "red"));
+  Page page(fmt::format("Plumbline: {}", s.state()));
   head(page, s);
   red_cases(page, s);
+  exactness(page, s);
+  drift(page, s);
   options(page, s);
   for (const harness::Section& section : s.sections)
     if (section.id == kCoverage) study(page, section);
   quantities(page, s);
-  worst_cases(page, s);
-  drift(page, s);
   for (const harness::Section& section : s.sections)
     if (section.id != kCoverage) study(page, section);
   times(page, s);
+  glossary(page, s);
   machine(page, s.run);
   page.add("</main>");
   return std::move(page).finish();

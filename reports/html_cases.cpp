@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "harness/bundle.h"
 #include "reports/html_parts.h"
+#include "reports/red_groups.h"
 #include "reports/section_json.h"
 #include "reports/text.h"
 
@@ -17,24 +20,25 @@ constexpr size_t kMoreBudget = 1'000'000;  // bytes of further red cases, shown 
 
 std::string first_broken(const CaseEntry& c) {
   if (!c.first_broken) return {};
-  std::string out = to_string(*c.first_broken);
+  std::string out = quantity_link(*c.first_broken);
   if (c.first_broken_step) out += fmt::format(R"(<br/><span class="quiet">step {}</span>)", *c.first_broken_step);
   return out;
 }
 
 // got, expected and bound of the element that broke first, or else of the worst.
-std::string element(const CaseDetail& c, bool broken_stage) {
+std::string element(const CaseDetail& c) {
   const QuantityDetail* shown = nullptr;
   for (const auto& q : c.quantities) {
-    const bool first = broken_stage && c.entry.first_broken && q.quantity == *c.entry.first_broken;
-    if (first || shown == nullptr || (!(broken_stage && c.entry.first_broken) && q.max > shown->max)) shown = &q;
+    const bool first = c.entry.first_broken && q.quantity == *c.entry.first_broken;
+    if (first || shown == nullptr || (!c.entry.first_broken && q.max > shown->max)) shown = &q;
     if (first) break;
   }
   if (shown == nullptr) return {};
   const auto& w = shown->worst;
-  return fmt::format(R"(<div class="quiet">{}[{}] at step {}: got {}, expected {} ± {}, error/bound {}</div>)",
+  return fmt::format(R"(<div class="quiet">{}[{}] at step {}: got {}, expected {}{}, error/bound {}</div>)",
                      to_string(shown->quantity), w.index, w.step, format_exact(w.got), format_exact(w.expected),
-                     format_number(w.bound), format_number(w.ratio));
+                     std::isnan(w.bound) ? ", without a bound" : " ± " + format_number(w.bound),
+                     format_number(w.ratio));
 }
 
 std::string hex(const std::optional<uint64_t>& bits, int width) {
@@ -66,6 +70,22 @@ std::string window(const harness::ElementWindow& w) {
     out += "</tr>";
   }
   return out + "</tbody></table></details>";
+}
+
+// All red cases at one glance.
+std::string groups(const Summary& s) {
+  std::string out =
+      R"(<div class="wide"><table><thead><tr><th scope="col">what</th><th scope="col" class="n">cases</th>)"
+      R"(<th scope="col">what these cases share and the green ones do not, and the smallest of them</th></tr></thead><tbody>)";
+  for (const RedGroup& group : group_red(s)) {
+    const std::string shared = describe_shared(group);
+    out += fmt::format(
+        R"(<tr><td class="nowrap"><b>{}</b></td><td class="n">{}</td><td class="reason">{}{}</td></tr>)", group.what,
+        format_count(group.cases),
+        shared.empty() ? R"(<span class="quiet">nothing that tells them apart</span>)" : escape_markup(shared),
+        copy_line(group.shortest));
+  }
+  return out + "</tbody></table></div>";
 }
 
 std::string bundle(const CaseDetail& c) {
@@ -126,6 +146,7 @@ std::string copy_line(std::string_view line) { return copy_text(case_command(lin
 void red_cases(Page& page, const Summary& s) {
   if (s.red_cases() == 0) return;
   open_section(page, "red", "Red cases");
+  page.add(groups(s));
   page.add(
       R"(<p class="quiet">The first quantity outside its bound names the broken stage.</p><div class="wide cases"><table><thead><tr>)"
       R"(<th scope="col">verdict</th><th scope="col">first outside</th><th scope="col">what happened, and the line that repeats it</th></tr></thead>)"
@@ -136,7 +157,7 @@ void red_cases(Page& page, const Summary& s) {
     ++shown;
     page.add(fmt::format(R"(<tr><td>{}</td><td class="nowrap">{}</td><td class="reason">{}{}{}</td></tr>)",
                          badge(c.entry.verdict), first_broken(c.entry), escape_markup(c.entry.reason),
-                         c.window ? window(*c.window) : element(c, true), copy_line(c.entry.line) + bundle(c)));
+                         c.window ? window(*c.window) : element(c), copy_line(c.entry.line) + bundle(c)));
   }
   page.add(R"(</tbody><tbody id="more-red-rows"></tbody></table></div>)");
   size_t more = 0;
@@ -148,20 +169,6 @@ void red_cases(Page& page, const Summary& s) {
   if (s.red_cases() > shown + more)
     page.add(
         fmt::format(R"(<p class="quiet">{} more are in report.json.</p>)", format_count(s.red_cases() - shown - more)));
-  close_section(page);
-}
-
-void worst_cases(Page& page, const Summary& s) {
-  if (s.worst.kept().empty()) return;
-  open_section(page, "nearest", "Nearest to their bounds");
-  page.add(
-      R"(<div class="wide cases"><table><thead><tr><th scope="col" class="n">error / bound</th><th scope="col">verdict</th>)"
-      R"(<th scope="col">worst element, and the line that repeats the case</th></tr></thead><tbody>)");
-  for (const auto& c : s.worst.kept())
-    page.add(fmt::format(R"(<tr><td class="n"><b>{}</b></td><td>{}</td><td class="reason">{}{}</td></tr>)",
-                         format_number(c.entry.ratio), badge(c.entry.verdict), element(c, false),
-                         copy_line(c.entry.line)));
-  page.add("</tbody></table></div>");
   close_section(page);
 }
 

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "reports/html_parts.h"
 #include "reports/text.h"
@@ -31,7 +33,7 @@ std::string_view hue(Verdict verdict) {
 
 using Options = std::vector<std::pair<std::string, OptionCount>>;
 
-void heat_map(Page& page, const std::string& id, const Options& part) {
+void heat_map(Page& page, const std::string& id, const Options& part, const std::vector<Verdict>& columns) {
   harness::Chart chart;
   chart.id = id;
   chart.title = fmt::format("{} to {}", part.front().first, part.back().first);
@@ -40,19 +42,18 @@ void heat_map(Page& page, const std::string& id, const Options& part) {
   chart.y = {"cases", true};
   nlohmann::ordered_json extra = {{"hues", nlohmann::ordered_json::object()},
                                   {"texts", nlohmann::ordered_json::object()}};
-  for (int v = 0; v < harness::kVerdicts; ++v) {
-    extra["columns"].push_back(to_string(static_cast<Verdict>(v)));
-    extra["hues"][to_string(static_cast<Verdict>(v))] = hue(static_cast<Verdict>(v));
+  for (const Verdict v : columns) {
+    extra["columns"].push_back(to_string(v));
+    extra["hues"][to_string(v)] = hue(v);
   }
   for (const auto& [value, count] : part) {
     harness::Series& row = chart.series.emplace_back();
     row.name = value;
-    uint64_t acted = 0;
-    for (int v = 0; v < harness::kVerdicts; ++v) {
-      row.labels.emplace_back(to_string(static_cast<Verdict>(v)));
-      row.y.push_back(double(count.cases[v]));
-      acted += count.acted[v];
+    for (const Verdict v : columns) {
+      row.labels.emplace_back(to_string(v));
+      row.y.push_back(double(count.cases[size_t(v)]));
     }
+    const uint64_t acted = std::accumulate(count.acted.begin(), count.acted.end(), uint64_t{0});
     extra["texts"][value] = fmt::format("acted in {}", format_count(acted));
   }
   page.figure("options-" + id, chart, false, extra);
@@ -98,11 +99,16 @@ void options(Page& page, const Summary& s) {
     if (count.covered() == 0) missing += fmt::format("{}{}", missing.empty() ? "" : ", ", escape_markup(value));
   if (!missing.empty()) page.add(fmt::format(R"(<p><span class="badge warn">not covered</span> {}</p>)", missing));
   const Options all(s.options.begin(), s.options.end());
+  // Verdicts that no case has would be a wall of zeros.
+  std::vector<Verdict> columns;
+  for (int v = 0; v < harness::kVerdicts; ++v)
+    if (std::any_of(all.begin(), all.end(), [&](const auto& option) { return option.second.cases[size_t(v)] > 0; }))
+      columns.push_back(static_cast<Verdict>(v));
   page.add(R"(<div class="figures">)");
   const size_t half = all.size() > 12 ? (all.size() + 1) / 2 : all.size();
   const auto middle = all.begin() + std::ptrdiff_t(half);
-  heat_map(page, "first", Options(all.begin(), middle));
-  if (middle != all.end()) heat_map(page, "second", Options(middle, all.end()));
+  heat_map(page, "first", Options(all.begin(), middle), columns);
+  if (middle != all.end()) heat_map(page, "second", Options(middle, all.end()), columns);
   page.add("</div>" + counts_table(s));
   close_section(page);
 }

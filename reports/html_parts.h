@@ -11,7 +11,8 @@ namespace plumbline::reports::html {
 void red_cases(Page& page, const Summary& summary);
 void options(Page& page, const Summary& summary);
 void quantities(Page& page, const Summary& summary);
-void worst_cases(Page& page, const Summary& summary);
+void exactness(Page& page, const Summary& summary);
+void glossary(Page& page, const Summary& summary);
 void drift(Page& page, const Summary& summary);
 void study(Page& page, const harness::Section& section);
 
@@ -20,6 +21,11 @@ void open_section(Page& page, std::string_view id, std::string_view heading, std
 void close_section(Page& page);
 void table(Page& page, const harness::Table& table);
 
+// Facts of the data sheet: what was judged and what was left out; entries of a definition list.
+std::string sheet(const Summary& summary);
+
+// A quantity's name, which links to what it means.
+std::string quantity_link(harness::Quantity quantity);
 // "good", "warn", "bad" or "none": the classes of the style sheet.
 std::string_view tone(harness::Verdict verdict);
 std::string badge(harness::Verdict verdict);

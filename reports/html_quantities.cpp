@@ -33,7 +33,7 @@ std::string strip(const harness::RatioHistogram& ratios) {
 
 std::string quantity_rows(const Summary& s, int quantity) {
   std::string out;
-  const char* name = to_string(static_cast<harness::Quantity>(quantity));
+  const std::string name = quantity_link(static_cast<harness::Quantity>(quantity));
   for (int j = 0; j < harness::kSizeClasses; ++j) {
     const QuantitySize& q = s.quantities[quantity][j];
     if (q.empty()) continue;
@@ -51,7 +51,7 @@ std::string quantity_rows(const Summary& s, int quantity) {
     out += fmt::format(
         R"(<tr><td><b>{}</b></td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)"
         R"(<td class="n"><b>{}</b></td><td>{}</td><td>{}</td></tr>)",
-        out.empty() ? name : "", to_string(size), format_count(q.cases), format_count(q.ratios.total()),
+        out.empty() ? name : std::string(), to_string(size), format_count(q.cases), format_count(q.ratios.total()),
         format_number(q.quantile(0.5)), format_number(q.quantile(0.99)), format_number(q.ratios.largest),
         strip(q.ratios), remark);
   }

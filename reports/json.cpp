@@ -58,6 +58,9 @@ ordered_json outcome_json(const Summary& s) {
           {"unlisted", s.unlisted},
           {"unlisted_red", s.unlisted_red},
           {"seconds", s.outcome.seconds},
+          {"stopped", s.outcome.stopped},
+          {"not_begun", s.outcome.not_begun},
+          {"part_accepted", s.outcome.part_accepted},
           {"verdicts", by_verdict(s.outcome.verdicts)},
           {"errors", s.outcome.errors}};
 }

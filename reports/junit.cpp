@@ -73,9 +73,11 @@ std::string write_junit(const Summary& s) {
   for (const CaseEntry& c : s.cases) all.add(c);
   const auto red_studies = uint64_t(
       std::count_if(s.sections.begin(), s.sections.end(), [](const harness::Section& study) { return !study.green; }));
-  all.errors += s.outcome.errors.size();
+  std::vector<std::string> problems = s.outcome.errors;
+  if (!s.outcome.stopped.empty() && !s.outcome.part_accepted) problems.push_back(s.headline());
+  all.errors += problems.size();
   all.failures += red_studies;
-  all.tests += s.outcome.errors.size() + s.sections.size();
+  all.tests += problems.size() + s.sections.size();
 
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   auto to = std::back_inserter(out);
@@ -114,11 +116,11 @@ std::string write_junit(const Summary& s) {
     }
     out += " </testsuite>\n";
   }
-  if (!s.outcome.errors.empty()) {
-    const auto errors = s.outcome.errors.size();
+  if (!problems.empty()) {
+    const auto errors = problems.size();
     fmt::format_to(to, R"( <testsuite name="run" tests="{}" failures="0" errors="{}" skipped="0">)", errors, errors);
     out += '\n';
-    for (const auto& error : s.outcome.errors) {
+    for (const auto& error : problems) {
       fmt::format_to(to, R"(  <testcase classname="run" name="{0}"><error type="run" message="{0}"/></testcase>)",
                      escape_markup(error));
       out += '\n';

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "reports/nearest.h"
+#include "reports/red_groups.h"
 #include "reports/text.h"
 
 namespace plumbline::reports {
@@ -26,7 +28,11 @@ std::string verdict_table(const Summary& s) {
 }
 
 std::string red_table(const Summary& s) {
-  std::string out = "\n## Red cases\n\n| verdict | first outside | reason | reproduce |\n|---|---|---|---|\n";
+  std::string out = "\n## Red cases\n\n| what | cases | what they share and the green ones do not |\n|---|---:|---|\n";
+  for (const RedGroup& group : group_red(s))
+    out += fmt::format("| {} | {} | {} |\n", markdown_text(group.what), format_count(group.cases),
+                       markdown_text(describe_shared(group)));
+  out += "\n| verdict | first outside | reason | reproduce |\n|---|---|---|---|\n";
   auto to = std::back_inserter(out);
   size_t shown = 0;
   for (const auto& c : s.red.kept()) {
@@ -61,16 +67,15 @@ std::string quantity_table(const Summary& s) {
   return out;
 }
 
-std::string worst_table(const Summary& s) {
-  std::string out = "\n## Nearest to their bounds\n\n| error / bound | verdict | reproduce |\n|---:|---|---|\n";
+std::string nearest_table(const Summary& s) {
+  std::string out =
+      "\n## Nearest to their bounds\n\n| quantity | 1 - worst | typical | reproduce |\n|---|---:|---:|---|\n";
   auto to = std::back_inserter(out);
-  size_t shown = 0;
-  for (const auto& c : s.worst.kept()) {
-    if (shown++ == kWorstShown) break;
-    fmt::format_to(to, "| {} | {} | {} |\n", format_number(c.entry.ratio), to_string(c.entry.verdict),
-                   markdown_code(case_command(c.entry.line)));
-  }
-  return out;
+  const std::vector<Nearest> rows = nearest(s, false);
+  for (size_t i = 0; i < std::min(kWorstShown, rows.size()); ++i)
+    fmt::format_to(to, "| {} | {} | {} | {} |\n", to_string(rows[i].quantity), format_number(rows[i].left()),
+                   format_number(rows[i].typical), markdown_code(case_command(rows[i].line)));
+  return rows.empty() ? "" : out;
 }
 
 std::string cell_text(const harness::Cell& cell) {
@@ -120,7 +125,7 @@ std::string machine(const harness::RunDescription& run) {
 }  // namespace
 
 std::string write_markdown(const Summary& s) {
-  std::string out = fmt::format("# Plumbline: {}\n\n{}\n\n", s.green() ? "green" : "red", markdown_text(s.headline()));
+  std::string out = fmt::format("# Plumbline: {}\n\n{}\n\n", s.state(), markdown_text(s.headline()));
   auto to = std::back_inserter(out);
   fmt::format_to(to, "Suite {}, subject {}, seed {}, {} in {}.\n\n{}\n\n", markdown_text(s.run.suite),
                  markdown_text(s.run.subject), s.run.seed, markdown_text(s.run.date), format_seconds(s.outcome.seconds),
@@ -130,7 +135,7 @@ std::string write_markdown(const Summary& s) {
   if (!s.cases.empty() || s.sections.empty()) out += verdict_table(s);
   if (s.red_cases() != 0) out += red_table(s);
   if (!s.cases.empty()) out += quantity_table(s);
-  if (!s.worst.kept().empty()) out += worst_table(s);
+  out += nearest_table(s);
   for (const harness::Section& section : s.sections) out += study(section);
   out += machine(s.run);
   return out;

@@ -166,6 +166,11 @@ void add_part(Summary& to, Summary&& from) {
   to.run.cores = std::max(to.run.cores, from.run.cores);
   to.outcome.seconds = std::max(to.outcome.seconds, from.outcome.seconds);  // they ran side by side
   for (int v = 0; v < harness::kVerdicts; ++v) to.outcome.verdicts[size_t(v)] += from.outcome.verdicts[size_t(v)];
+  const auto may_be_green = [](const harness::RunSummary& part) { return part.stopped.empty() || part.part_accepted; };
+  const bool accepted = may_be_green(to.outcome) && may_be_green(from.outcome);
+  if (to.outcome.stopped.empty()) to.outcome.stopped = from.outcome.stopped;
+  to.outcome.not_begun += from.outcome.not_begun;
+  to.outcome.part_accepted = accepted && !to.outcome.stopped.empty();
   for (std::string& error : from.outcome.errors)
     if (std::find(to.outcome.errors.begin(), to.outcome.errors.end(), error) == to.outcome.errors.end())
       to.outcome.errors.push_back(std::move(error));

@@ -237,6 +237,11 @@ void fill(const Json& value, Summary& s) {
   s.outcome.seconds = outcome.at("seconds").get<double>();
   counts_from(outcome.at("verdicts"), s.outcome.verdicts);
   s.outcome.errors = outcome.at("errors").get<std::vector<std::string>>();
+  if (outcome.contains("stopped")) {  // since 0.2.0
+    s.outcome.stopped = outcome["stopped"].get<std::string>();
+    s.outcome.not_begun = outcome.at("not_begun").get<uint64_t>();
+    s.outcome.part_accepted = outcome.at("part_accepted").get<bool>();
+  }
   s.times = times_from(value.at("times"));
   for (const Json& quantity : value.at("quantities")) quantity_into(quantity, s);
   for (const Json& option : value.at("options")) {

@@ -2,22 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 namespace plumbline::reports {
-namespace {
-
-// P(X <= k), X binomial(n, 1/2), by summing logarithms of the terms.
-double binomial_below(int64_t n, int64_t k) {
-  double sum = 0;
-  for (int64_t i = 0; i <= k; ++i)
-    sum += std::exp(std::lgamma(double(n) + 1) - std::lgamma(double(i) + 1) - std::lgamma(double(n - i) + 1) -
-                    double(n) * std::log(2.0));
-  return sum;
-}
-
-}  // namespace
 
 RankSum rank_sum(std::span<const uint64_t> a, std::span<const uint64_t> b) {
   double m = 0, n = 0, u = 0, ties = 0;
@@ -37,27 +24,6 @@ RankSum rank_sum(std::span<const uint64_t> a, std::span<const uint64_t> b) {
   const double distance = std::max(0.0, std::fabs(u - m * n / 2) - 0.5);
   out.p = std::erfc(distance / std::sqrt(2 * variance));
   return out;
-}
-
-Interval median_interval(std::vector<double> sample, double level) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  if (sample.empty()) return {0, -kInfinity, kInfinity};
-  std::sort(sample.begin(), sample.end());
-  const auto n = int64_t(sample.size());
-  const double median = (sample[size_t((n - 1) / 2)] + sample[size_t(n / 2)]) / 2;
-  // The largest r with P(X <= r - 1) <= level/2 gives [x_r, x_(n+1-r)]; near the normal quantile, found by walking
-  // down.
-  const double spread = std::sqrt(double(n)) / 2;
-  auto r = int64_t(double(n) / 2 - spread * 0.5);
-  if (n > 2000) {  // the sum would be long and the normal approximation is good to a rank
-    double z = 0;
-    while (std::erfc(z / std::sqrt(2.0)) > level) z += 0.01;
-    r = int64_t(std::floor(double(n) / 2 - spread * z));
-  } else {
-    while (r > 0 && binomial_below(n, r - 1) > level / 2) --r;
-  }
-  if (r <= 0) return {median, -kInfinity, kInfinity};
-  return {median, sample[size_t(r - 1)], sample[size_t(n - r)]};
 }
 
 std::vector<double> holm(std::span<const double> p) {

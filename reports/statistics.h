@@ -14,13 +14,6 @@ struct RankSum {
 // approximation has a continuity correction [Lehmann, Nonparametrics, 1975, ch. 1].
 RankSum rank_sum(std::span<const uint64_t> a, std::span<const uint64_t> b);
 
-struct Interval {
-  double value = 0, low = 0, high = 0;
-};
-// Median of a sample with the interval between the order statistics that cover it with probability 1 - level
-// (binomial, no assumption on the distribution). Infinite ends where the sample is too small.
-Interval median_interval(std::vector<double> sample, double level);
-
 // Holm's step-down correction: adjusted p-values in the order given.
 std::vector<double> holm(std::span<const double> p);
 

@@ -146,8 +146,16 @@ void Summary::sort() {
 bool Summary::green() const {
   const bool sections_green =
       std::all_of(sections.begin(), sections.end(), [](const harness::Section& section) { return section.green; });
-  if (cases.empty() && !sections.empty()) return sections_green && outcome.errors.empty();
+  if (cases.empty() && !sections.empty()) return sections_green && outcome.errors.empty() && outcome.stopped.empty();
   return outcome.green() && sections_green;
+}
+
+const char* Summary::state() const {
+  if (green()) return "green";
+  const bool red_section =
+      std::any_of(sections.begin(), sections.end(), [](const harness::Section& section) { return !section.green; });
+  const bool red_one = red_cases() > 0 || red_section || !outcome.errors.empty();
+  return !red_one && !outcome.stopped.empty() ? "truncated" : "red";
 }
 
 uint64_t Summary::red_cases() const {
@@ -158,6 +166,11 @@ uint64_t Summary::red_cases() const {
 std::string Summary::headline() const {
   const auto red_sections = static_cast<uint64_t>(
       std::count_if(sections.begin(), sections.end(), [](const harness::Section& section) { return !section.green; }));
+  if (cases.empty() && !outcome.stopped.empty())
+    return fmt::format("truncated: {}; {}",
+                       planned == 0 ? fmt::format("{} studies ended", sections.size())
+                                    : fmt::format("0 of {} cases judged", format_count(planned)),
+                       outcome.stopped);
   if (cases.empty()) {
     if (!outcome.errors.empty()) return "the run itself failed";
     if (sections.empty()) return "no case was run";
@@ -165,6 +178,11 @@ std::string Summary::headline() const {
                        red_sections == 0 ? "none" : format_count(red_sections));
   }
   std::string out = fmt::format("{} {}", format_count(all_cases()), all_cases() == 1 ? "case" : "cases");
+  if (!outcome.stopped.empty()) {
+    const uint64_t all = std::max(planned, all_cases());
+    out = fmt::format("truncated: {} of {} cases judged", format_count(all - std::min(all, outcome.not_begun)),
+                      format_count(all));
+  }
   if (const uint64_t red_count = red_cases(); red_count == 0) {
     out += ", none red";
   } else {
@@ -180,6 +198,8 @@ std::string Summary::headline() const {
   if (red_sections != 0)
     out += fmt::format("; {} {} red", red_sections, red_sections == 1 ? "study is" : "studies are");
   if (!outcome.errors.empty()) out += "; the run itself failed";
+  if (!outcome.stopped.empty())
+    out += fmt::format("; {} not begun: {}", format_count(outcome.not_begun), outcome.stopped);
   return out;
 }
 

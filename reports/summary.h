@@ -94,6 +94,9 @@ struct TrainingDrift {
   std::vector<harness::DriftPoint> points;
 };
 
+// RunSummary::stopped of a report that a run leaves while it goes on.
+inline constexpr const char* kUnfinished = "the run has not ended: it goes on, or it was killed or crashed";
+
 class Summary {
  public:
   static constexpr size_t kWorst = 20;       // cases listed as worst, by largest error / bound
@@ -123,8 +126,10 @@ class Summary {
   std::vector<TrainingDrift> drift;        // sorted as the cases
   std::vector<harness::Section> sections;  // in the order of their arrival
 
-  // Cases and sections: neither red, and something was judged.
+  // Cases and sections: neither red, and something was judged; all of it, unless a part was asked for.
   bool green() const;
+  // "green", "red", or "truncated": nothing that ran is red, and not everything ran.
+  const char* state() const;
   uint64_t all_cases() const { return cases.size() + unlisted; }
   uint64_t red_cases() const;
   // "2,412 cases, none red", "2,412 cases, 3 red: 1 fail, 2 vacuous".

@@ -205,13 +205,23 @@ void Reader::check_tensor(size_t index) const {
 double Reader::check_group(size_t index) const {
   const GroupOptions& options = optimizer_.groups()[index];
   const json& group = groups_[index];
+  for (const auto& [name, value] : group.items())
+    if (std::none_of(option_table().begin(), option_table().end(),
+                     [&](const OptionRow& row) { return row.name == name; }))
+      fail(Kind::altered, fmt::format("group {}: option {} is unknown", index, name));
   for (const OptionRow& row : option_table()) {
-    if (!group.contains(row.name)) fail(Kind::altered, fmt::format("group {}: option {} is missing", index, row.name));
     if (row.name == "lr") continue;
-    same(fmt::format("group {}: option {} is", index, row.name), group.at(row.name).get<std::string>(),
-         get_option(options, row.name));
+    // An option that a version before did not have stood at what it does by default.
+    const std::string got = group.contains(row.name) ? group.at(row.name).get<std::string>()
+                                                     : get_option(GroupOptions{}, row.name),
+                      expected = get_option(options, row.name);
+    if (got != expected)
+      fail(Kind::mismatch,
+           fmt::format("group {}: option {} is {}, expected {} as the optimizer has; Restore::values converts", index,
+                       row.name, got, expected));
   }
   GroupOptions theirs = options;
+  if (!group.contains("lr")) fail(Kind::altered, fmt::format("group {}: option lr is missing", index));
   set_option(theirs, "lr", group.at("lr").get<std::string>());
   return theirs.lr;
 }

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <span>
 
+#include "harness/data_folder.h"
 #include "harness/error.h"
 #include "harness/trace.h"
 
@@ -90,10 +90,7 @@ bool PublishedRow::reproduced() const {
   return same_digits(measured_values, values) && same_digits(measured_update, update);
 }
 
-std::filesystem::path published_inputs() {
-  const char* folder = std::getenv("PLUMBLINE_DATA");
-  return std::filesystem::path(folder && *folder ? folder : PLUMBLINE_DATA_FOLDER) / "codec_study" / "A1.safetensors";
-}
+std::filesystem::path published_inputs() { return data_file("codec_study/A1.safetensors"); }
 
 std::vector<PublishedRow> reproduce_published(const std::filesystem::path& inputs) {
   struct Printed {

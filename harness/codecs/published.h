@@ -17,7 +17,7 @@ struct PublishedRow {
   bool reproduced() const;                          // to the last printed digit
 };
 
-// The project's own copy of the inputs (tests/data/codec_study, or $PLUMBLINE_DATA/codec_study).
+// The project's own copy of the inputs (codec_study/ of data_folder()).
 std::filesystem::path published_inputs();
 // Throws InputError where the file cannot be read or lacks an array.
 std::vector<PublishedRow> reproduce_published(const std::filesystem::path& inputs);

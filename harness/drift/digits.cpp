@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
+#include "harness/data_folder.h"
 #include "harness/error.h"
 
 namespace plumbline::harness {
@@ -39,11 +39,7 @@ Digits read_digits(const std::filesystem::path& path) {
 }
 
 const Digits& shared_digits() {
-  static const Digits digits = [] {
-    const char* folder = std::getenv("PLUMBLINE_DATA");
-    return read_digits(std::filesystem::path(folder && *folder ? folder : PLUMBLINE_DATA_FOLDER) / "digits" /
-                       "digits.u8");
-  }();
+  static const Digits digits = read_digits(data_file("digits/digits.u8"));
   return digits;
 }
 

@@ -12,7 +12,7 @@ struct Digits {
 
 // Throws InputError when the file is missing or not of 1,797 x 65 bytes with pixels up to 16 and labels up to 9.
 Digits read_digits(const std::filesystem::path& path);
-// The project's own, or $PLUMBLINE_DATA/digits/digits.u8; read once.
+// The project's own (digits/ of data_folder()), read once.
 const Digits& shared_digits();
 
 }  // namespace plumbline::harness

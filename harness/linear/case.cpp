@@ -123,10 +123,9 @@ class LinearRun {
 
   static std::string describe(const QuantityJudge& judge, const char* how) {
     const QuantityResult& r = judge.result();
-    return fmt::format(
-        "{} {}: {} elements; worst element {}: got {:.9g}, expected {:.9g} +- {:.3g} (error/bound {:.3g})",
-        to_string(r.quantity), how, r.outside, r.worst.index, r.worst.got, r.worst.expected, r.worst.bound,
-        r.worst.ratio);
+    return fmt::format("{} {}: {} elements; worst element {}: got {:.9g}, expected {} (error/bound {:.3g})",
+                       to_string(r.quantity), how, r.outside, r.worst.index, r.worst.got,
+                       admitted(r.worst.expected, r.worst.bound), r.worst.ratio);
   }
 
   // Scales within a rounding, then codes given the subject's scales, exactly: a float32 quotient is one number.

@@ -11,6 +11,7 @@
 #include <limits>
 #include <random>
 
+#include "harness/data_folder.h"
 #include "harness/error.h"
 #include "harness/trace.h"
 #include "reference/linear/e4m3.h"
@@ -246,15 +247,16 @@ class Recorded {
 
 fs::path layer_path(const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".safetensors")) return name;
-  const char* folder = std::getenv("PLUMBLINE_DATA");
-  return fs::path(folder && *folder ? folder : PLUMBLINE_DATA_FOLDER) / "w8a8" / ("w8a8-" + name + ".safetensors");
+  return data_file("w8a8/w8a8-" + name + ".safetensors");
 }
 
 std::vector<std::string> recorded_layers() {
   const fs::path folder = layer_path("x").parent_path();
   std::vector<std::string> names;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
+  fs::directory_iterator entries(folder, error);
+  if (error) throw InputError(fmt::format("recorded layers: {} cannot be read: {}", folder.string(), error.message()));
+  for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
     constexpr std::string_view kFirst = "w8a8-", kLast = ".safetensors";
     if (name.starts_with(kFirst) && name.ends_with(kLast))

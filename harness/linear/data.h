@@ -9,9 +9,9 @@
 namespace plumbline::harness {
 
 // A recorded layer (safetensors, format w8a8-linear/1) by path, or by bare name from the project's own data
-// (tests/data/w8a8, or $PLUMBLINE_DATA/w8a8).
+// (w8a8/ of data_folder()).
 std::filesystem::path layer_path(const std::string& name);
-// The names of the project's recorded layers, sorted.
+// The names of the project's recorded layers, sorted. Throws InputError where their folder cannot be read.
 std::vector<std::string> recorded_layers();
 // The problem that a recorded layer poses; throws InputError where the file is not one.
 LinearProblem recorded_problem(const std::string& name);

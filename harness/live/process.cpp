@@ -1,4 +1,5 @@
 #include "harness/live/process.h"
+#include "harness/data_folder.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -130,8 +131,8 @@ void WorkerProcess::spawn(const std::string& subject) {
     std::string path = std::filesystem::current_path().string();
     for (const char* more : {variable("PLUMBLINE_PYTHON_PACKAGE"), variable("PYTHONPATH")})
       if (more) path += fmt::format(":{}", more);
-    if (!variable("PLUMBLINE_PYTHON_PACKAGE") && std::filesystem::exists(PLUMBLINE_PYTHON_FOLDER))
-      path += ":" PLUMBLINE_PYTHON_FOLDER;
+    if (const auto package = folder_of_program("python"); !variable("PLUMBLINE_PYTHON_PACKAGE") && !package.empty())
+      path += ":" + package.string();
     std::erase_if(environment, [](const std::string& e) { return e.starts_with("PYTHONPATH="); });
     environment.push_back("PYTHONPATH=" + path);
     if (!variable("OMP_NUM_THREADS")) environment.emplace_back("OMP_NUM_THREADS=1");  // there is a worker a core

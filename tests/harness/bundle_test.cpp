@@ -56,6 +56,20 @@ class BundleTest : public testing::Test {
   RunDescription run_;
 };
 
+// Files of earlier versions stay readable, and what they describe still happens bit by bit.
+TEST(Bundle, TakesOneOf010) {
+  const Bundle old = read_bundle(PLUMBLINE_RELEASED "/0.1.0/bundle");
+  EXPECT_EQ(old.first_broken, "parameter");
+  EXPECT_EQ(old.step, 2);
+  CaseOptions options;
+  options.evidence_step = old.step;
+  const FaultySubject same([](int64_t step, Observation& now, const Observation&) {
+    if (step == 2) now.parameter[2] ^= std::byte{0x40};
+  });
+  const ReplayComparison replay = compare_replay(old, run_case(parse_problem(old.line), same, options));
+  EXPECT_TRUE(replay.reproduced) << replay.text;
+}
+
 TEST(Evidence, OfAFailingCaseHoldsTheWorstElementBetweenItsNeighbours) {
   const CaseResult result = failing();
   ASSERT_EQ(result.verdict, Verdict::fail);

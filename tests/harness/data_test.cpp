@@ -7,7 +7,9 @@
 #include <set>
 #include <vector>
 
+#include "harness/codecs/published.h"
 #include "harness/error.h"
+#include "harness/linear/data.h"
 
 namespace plumbline::harness {
 namespace {
@@ -152,6 +154,9 @@ TEST(TracePath, IsAPathOrANameOfTheProjectsOwn) {
   EXPECT_TRUE(std::filesystem::exists(trace_path("digits_cnn")));
   setenv("PLUMBLINE_DATA", "/elsewhere", 1);
   EXPECT_EQ(trace_path("digits_cnn"), "/elsewhere/traces/digits_cnn.safetensors");
+  EXPECT_EQ(layer_path("x"), "/elsewhere/w8a8/w8a8-x.safetensors");
+  EXPECT_EQ(codecs::published_inputs(), "/elsewhere/codec_study/A1.safetensors");
+  EXPECT_THROW(recorded_layers(), InputError);  // and not: none are recorded
   unsetenv("PLUMBLINE_DATA");
 }
 

@@ -64,6 +64,16 @@ TEST_P(SixteenBits, ValuesGrowWithTheirPatterns) {
     ASSERT_LT(value_of(type, bits), value_of(type, uint16_t(bits + 1))) << bits;
 }
 
+TEST(Admitted, NeverShowsABoundThatIsNoNumber) {
+  EXPECT_EQ(admitted(0.25, 1.25e-9), "0.25 +- 1.25e-09");
+  EXPECT_EQ(admitted(3, 0), "3 +- 0");
+  for (const double nan : {double(NAN), -double(NAN)}) {
+    EXPECT_EQ(admitted(0.25, nan), "0.25, without a bound");
+    EXPECT_EQ(admitted(nan, 1), "nan +- 1");
+  }
+  EXPECT_EQ(admitted(1, INFINITY), "1 +- inf");
+}
+
 TEST_P(SixteenBits, BetweenNeighboursTheNearerWinsAndATieGoesToTheEvenOne) {
   for (uint16_t bits = 0; bits + 1 < infinity; ++bits) {
     const double low = value_of(type, bits), high = value_of(type, uint16_t(bits + 1)), middle = (low + high) / 2;

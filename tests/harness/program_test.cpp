@@ -6,11 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "harness/bundle.h"
 #include "harness/case.h"
@@ -99,12 +101,38 @@ TEST_F(Program, EndsWithOneForABundleThatIsNotReproduced) {
 }
 
 TEST_F(Program, GivesHelpAndItsVersion) {
-  for (const char* arguments : {"--help", "verify --help", "case --help", "--version"}) {
+  for (const char* arguments : {"--help", "verify --help", "case --help", "--version", "help", "help verify"}) {
     const Ended ended = run(arguments);
     EXPECT_EQ(ended.code, 0) << arguments;
     EXPECT_EQ(ended.err, "");
     EXPECT_NE(ended.out, "");
   }
+  EXPECT_EQ(run("help").out, run("--help").out);
+  EXPECT_EQ(run("help verify").out, run("verify --help").out);
+  const std::string version = run("--version").out;
+  EXPECT_THAT(version, HasSubstr("kernels   "));
+  EXPECT_THAT(version, HasSubstr("subjects  host, emulator, cuda"));
+  EXPECT_THAT(version, HasSubstr("data      /"));
+}
+
+TEST_F(Program, DescribesItselfToShellsAndManualReaders) {
+  const std::string page = run("help --man").out, bash = run("help --completion bash").out;
+  for (const char* command : {"verify", "case", "judge", "hardware", "compare"}) {
+    EXPECT_THAT(page, HasSubstr(std::string(".SS ") + command + "\n"));
+    EXPECT_THAT(bash, HasSubstr(std::string("    ") + command + ") words=\""));
+    EXPECT_THAT(run("help --completion zsh").out, HasSubstr(std::string("    '") + command + ":"));
+    EXPECT_THAT(run("help --completion fish").out, HasSubstr(std::string(" -a ") + command + " -d '"));
+  }
+  EXPECT_THAT(page, HasSubstr("\\fB\\-\\-budget\\fR"));
+  expect_refused("help --completion zhs", "shell 'zhs': expected bash, zsh or fish; did you mean 'zsh'?");
+  expect_refused("help verfiy", "unknown command 'verfiy': expected one of");
+}
+
+TEST_F(Program, SuggestsWhatWasMeant) {
+  expect_refused("verfiy", "; did you mean 'verify'?");
+  expect_refused("verify --sutie quick", "; did you mean '--suite'?");
+  expect_refused("verify --buget=3s", "; did you mean '--budget'?");
+  expect_refused("judge --arithmetics f32 x", "; did you mean '--arithmetic'?");
 }
 
 TEST_F(Program, RefusesAnUnknownOptionOrWord) {
@@ -262,7 +290,10 @@ TEST_F(Program, RefusesATraceThatIsMissingCutOrAnother) {
 
 TEST_F(Program, RefusesToVerifyWithoutTheRecordedTrainings) {
   expect_refused("verify --subject host", "cannot be read", "PLUMBLINE_DATA=/nonexistent");
+  expect_refused("--data /nonexistent verify --subject host", "data folder '/nonexistent': cannot be read");
+  expect_refused("verify --subject host --data /nonexistent", "data folder '/nonexistent': cannot be read");
   fs::create_directories(folder_ / "data/traces");
+  fs::create_directories(folder_ / "data/w8a8");
   for (const char* name : {"digits_cnn", "gpt_bytes"})
     std::ofstream(folder_ / "data/traces" / (std::string(name) + ".safetensors")) << "not a trace at all";
   expect_refused("verify --subject host",
@@ -333,6 +364,93 @@ TEST_F(Program, SkipsWhatTheBudgetDoesNotReachAndIsNotGreenThen) {
   EXPECT_THAT(ended.out, HasSubstr("pass 0"));
 }
 
+TEST_F(Program, ABudgetThatIsSpentIsNotGreenUnlessAsked) {
+  const std::string some = "verify --suite quick --subject host --shard 0/20 --budget 0.3s --report report";
+  Ended ended = run(some);
+  EXPECT_EQ(ended.code, 1) << ended.out;
+  EXPECT_THAT(ended.out, HasSubstr("cases were not begun: the budget of 0.3 s was spent"));
+  EXPECT_TRUE(ended.out.ends_with("\ntruncated: nothing that ran is red, and not everything ran\n")) << ended.out;
+  const auto report = nlohmann::json::parse(text(folder_ / "work/report/report.json"));
+  EXPECT_EQ(report["outcome"]["green"], false);
+  EXPECT_GT(report["outcome"]["not_begun"], 0);
+  EXPECT_EQ(report["outcome"]["cases"], report["outcome"]["planned"]);
+  ended = run(some + " --accept-truncated");
+  EXPECT_EQ(ended.code, 0) << ended.out;
+  EXPECT_TRUE(ended.out.ends_with("\ngreen\n")) << ended.out;
+  EXPECT_THAT(ended.out, HasSubstr("truncated  "));
+}
+
+TEST_F(Program, StoppedBySignalsLeavesAPartialReportThatSaysSo) {
+  for (const auto& [signal, code, reason] :
+       {std::tuple{"INT", 130, "stopped by Ctrl-C"}, std::tuple{"TERM", 143, "stopped by SIGTERM"}}) {
+    EXPECT_EQ(run("verify --suite quick --subject host --shard 3/40 --report report").code, 0);  // an older green one
+    // As soon as the run has begun: its report of before is gone.
+    const std::string script = fmt::format(
+        "cd '{0}/work' && '{1}' verify --suite full --subject host --report report >'{0}/out' 2>'{0}/err' & run=$!; "
+        "until grep -q 'has not ended' '{0}/work/report/report.json' 2>/dev/null; do kill -0 $run || break; done; "
+        "kill -{2} $run; wait $run",
+        folder_.string(), PLUMBLINE_PROGRAM, signal);
+    std::ofstream(folder_ / "script.sh") << "set -m\n" << script;
+    const int status = std::system(fmt::format("bash '{}/script.sh'", folder_.string()).c_str());
+    EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, code);
+    const auto report = nlohmann::json::parse(text(folder_ / "work/report/report.json"));
+    EXPECT_EQ(report["outcome"]["green"], false);
+    EXPECT_EQ(report["outcome"]["stopped"], reason);
+    EXPECT_GT(report["outcome"]["not_begun"], 0);
+    EXPECT_EQ(report["outcome"]["cases"], report["outcome"]["planned"]);
+    EXPECT_THAT(text(folder_ / "err"), HasSubstr("stopping; what has ended is reported"));
+    EXPECT_THAT(text(folder_ / "work/report/report.html"), HasSubstr(reason));
+  }
+}
+
+TEST_F(Program, KilledLeavesAReportThatSaysThatItHasNotEnded) {
+  EXPECT_EQ(run("verify --suite quick --subject host --shard 3/40 --report report").code, 0);
+  const std::string script = fmt::format(
+      "cd '{0}/work' && '{1}' verify --suite full --subject host --report report >'{0}/out' 2>'{0}/err' & run=$!; "
+      "until grep -q 'has not ended' '{0}/work/report/report.json' 2>/dev/null; do kill -0 $run || break; done; "
+      "kill -KILL $run; wait $run",
+      folder_.string(), PLUMBLINE_PROGRAM);
+  std::ofstream(folder_ / "script.sh") << "set -m\n" << script;
+  const int status =
+      std::system(fmt::format("bash '{}/script.sh' 2>'{}/noise'", folder_.string(), folder_.string()).c_str());
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 137);
+  for (const char* name : {"report.json", "report.html", "report.md", "junit.xml"})
+    EXPECT_THAT(text(folder_ / "work/report" / name), HasSubstr("has not ended")) << name;
+  // And the next run takes the folder over.
+  EXPECT_EQ(run("verify --suite quick --subject host --shard 3/40 --report report").code, 0);
+}
+
+TEST_F(Program, HardwareKeepsItsBudgetAndCallsWhatDidNotRunNeitherGoodNorWrong) {
+  const auto start = std::chrono::steady_clock::now();
+  Ended ended = run("hardware --device host --budget 3s --only functions,operations,codecs");
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(spent.count(), 3 * 1.2) << ended.out;
+  EXPECT_EQ(ended.code, 3) << ended.out << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("left out: "));
+  EXPECT_THAT(ended.out, HasSubstr("\nincomplete: host: "));
+  EXPECT_THAT(ended.out, testing::Not(HasSubstr("RED")));
+  EXPECT_THAT(ended.out, testing::Not(HasSubstr("good in")));
+  const auto report = nlohmann::json::parse(text(folder_ / "work/plumbline-report/hardware/report.json"));
+  EXPECT_EQ(report["outcome"]["green"], false);
+  EXPECT_THAT(report["outcome"]["stopped"].get<std::string>(), HasSubstr("in the time that --budget leaves"));
+  // What has no GPU to run on was asked for by name.
+  ended = run("hardware --device host --budget 20s --only soak,operations");
+  EXPECT_EQ(ended.code, 3) << ended.out << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("incomplete: host: soak: needs a GPU"));
+  ended = run("hardware --device host --budget 20s --only operations");
+  EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("\ngood in "));
+}
+
+TEST_F(Program, OutputThatCannotBeWrittenIsAnError) {
+  const int status =
+      std::system(fmt::format("'{}' case 'shape=37x129 steps=1 seed=7' --subject host >/dev/full 2>'{}/err'",
+                              PLUMBLINE_PROGRAM, folder_.string())
+                      .c_str());
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 2);
+  EXPECT_THAT(text(folder_ / "err"), HasSubstr("No space left on device"));
+}
+
 TEST_F(Program, DriftReportsBothLoopsAndRefusesWhatItDoesNotKnow) {
   expect_refused("drift --storage al7", "storage=al7");
   expect_refused("drift --closed mnist", "training 'mnist'");
@@ -344,7 +462,7 @@ TEST_F(Program, DriftReportsBothLoopsAndRefusesWhatItDoesNotKnow) {
   EXPECT_EQ(ended.err, "");
   EXPECT_THAT(ended.out, HasSubstr("Drift over 30 steps"));
   EXPECT_THAT(ended.out, HasSubstr("Closed loop: quadratic, 20 steps, 2 seeds"));
-  EXPECT_TRUE(fs::exists(folder_ / "work/plumbline-report/report.html"));
+  EXPECT_TRUE(fs::exists(folder_ / "work/plumbline-report/drift/report.html"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -137,6 +138,28 @@ TEST(ProgressLine, InAPipeIsAPlainLineNowAndThen) {
   for (int c; (c = std::fgetc(file)) != EOF;) text += char(c);
   std::fclose(file);
   EXPECT_THAT(text, testing::MatchesRegex("1/4 cases  [0-9]+/s  [0-9]+:[0-9]+ left  0 red\n2/4 cases  [^\r\x1b]*\n"));
+}
+
+TEST(ProgressLine, TellsAlsoWhileNoCaseEnds) {
+  std::FILE* file = std::tmpfile();
+  ProgressLine progress(file, std::chrono::milliseconds(1));
+  progress.begin({}, 4);
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (lseek(fileno(file), 0, SEEK_END) == 0 && std::chrono::steady_clock::now() < patience) sched_yield();
+  Section section;
+  section.title = "Properties";
+  for (int i = 0; i < 4; ++i) progress.on_case({});
+  progress.on_section(section);
+  const auto before = lseek(fileno(file), 0, SEEK_END);
+  while (lseek(fileno(file), 0, SEEK_END) == before && std::chrono::steady_clock::now() < patience) sched_yield();
+  progress.end({});
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) text += char(c);
+  std::fclose(file);
+  EXPECT_TRUE(text.starts_with("0/4 cases  0/s  0 red\n")) << text;
+  EXPECT_THAT(text, HasSubstr("4/4 cases"));
+  EXPECT_THAT(text, HasSubstr("so far: Properties  0 red\n"));
 }
 
 TEST(ProgressLine, WritesNothingOfAShortRunWhereThereIsNoTerminal) {

@@ -122,15 +122,67 @@ TEST(Compare, TakesCasesThatAreNoLongerJudgedForARegression) {
   EXPECT_TRUE(c.regressed());
 }
 
-TEST(Compare, TakesASlowerSubjectForARegressionOnlyWhereItsIntervalSaysSo) {
-  const Comparison slower = compare(pool("a", {run({})}), pool("b", {run({.slower = 1.3, .seed = 2})}));
-  ASSERT_EQ(slower.speed.size(), 1u);
-  EXPECT_TRUE(slower.speed[0].regressed) << slower.speed[0].low;
-  EXPECT_NEAR(slower.speed[0].ratio, 1.3, 0.1);
-  EXPECT_FALSE(compare(pool("a", {run({})}), pool("b", {run({.slower = 1.05, .seed = 2})})).speed[0].regressed);
+// A whole run against a part of it, as a budget or a shard leaves it.
+TEST(Compare, TakesHalfOfARunForARegression) {
+  const Summary whole = run({});
+  const auto shard = [](int index) {
+    Summary half = run({}, [&](std::vector<CaseResult>& all) {
+      std::vector<CaseResult> kept;
+      for (size_t i = size_t(index); i < all.size(); i += 2) kept.push_back(all[i]);
+      all = kept;
+    });
+    half.run.shard = index;
+    half.run.shards = 2;
+    return half;
+  };
+  const Comparison c = compare(pool("a", {whole}), pool("b", {shard(0)}));
+  EXPECT_TRUE(c.regressed());
+  EXPECT_EQ(c.not_judged.size(), 200u);
+  ASSERT_EQ(c.judges_fewer.size(), 2u);  // of all suites, and of the one
+  EXPECT_EQ(c.judges_fewer[0].before, 400);
+  EXPECT_EQ(c.judges_fewer[0].after, 200);
+  EXPECT_THAT(comparison_text(c), HasSubstr("judged       all: 400 -> 200 cases a run  REGRESSED"));
+  EXPECT_FALSE(compare(pool("b", {shard(0)}), pool("a", {whole})).regressed());
+  EXPECT_TRUE(compare(pool("b", {shard(0)}), pool("b", {shard(1)})).regressed()) << "other cases of the same plan";
+  // Another plan has other cases; as many of them are no loss.
+  const Summary other = run({.seed = 2, .same_lines = false});
+  EXPECT_FALSE(compare(pool("a", {whole}), pool("b", {other})).regressed());
+  Summary fewer = run({.seed = 2, .same_lines = false}, [](auto& all) { all.resize(399); });
+  EXPECT_TRUE(compare(pool("a", {whole}), pool("b", {fewer})).regressed());
+}
+
+std::vector<Summary> repeats(std::vector<double> factors) {
+  std::vector<Summary> out;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    Summary s = run({}, [&](auto& all) {
+      std::mt19937_64 random(7 + i);
+      std::lognormal_distribution<double> noise(0, 0.3);
+      for (auto& c : all) c.times.subject = 1e-3 * noise(random) * factors[i];
+    });
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+TEST(Compare, TakesASlowerSubjectForARegressionOnlyWhereEveryRunSaysSo) {
+  const auto speed = [](std::vector<double> before, std::vector<double> after, const CompareOptions& options = {}) {
+    return compare(pool("a", repeats(std::move(before))), pool("b", repeats(std::move(after))), options).speed.at(0);
+  };
+  const SpeedChange slower = speed({1, 1.02, 0.99}, {1.3, 1.28, 1.33});
+  EXPECT_TRUE(slower.regressed) << slower.low;
+  EXPECT_NEAR(slower.ratio, 1.3, 0.08);
+  EXPECT_FALSE(speed({1, 1, 1}, {1.05, 1.05, 1.05}).regressed);
+  // A machine that does other things: single timings, and runs that overlap.
+  EXPECT_FALSE(speed({1}, {3}).regressed);
+  EXPECT_FALSE(speed({1}, {3}).judged);
+  EXPECT_FALSE(speed({1, 1}, {3, 3, 3}).judged);
+  EXPECT_FALSE(speed({1, 1.8, 1}, {1.7, 1.9, 1.1}).regressed);
+  EXPECT_TRUE(speed({1, 1.8, 1}, {1.7, 1.9, 1.1}).judged);
   CompareOptions options;
   options.ignore_speed = true;
-  EXPECT_FALSE(compare(pool("a", {run({})}), pool("b", {run({.slower = 1.3, .seed = 2})}), options).speed[0].regressed);
+  EXPECT_FALSE(speed({1, 1, 1}, {1.3, 1.3, 1.3}, options).regressed);
+  EXPECT_THAT(comparison_text(compare(pool("a", repeats({1})), pool("b", repeats({3})))),
+              HasSubstr("speed is judged between folders of 3 or more runs each: 1 and 1 are here"));
 }
 
 TEST(Compare, TakesChangedBitsForARegressionWithinOneCommitOnly) {
@@ -181,14 +233,26 @@ TEST(Compare, FindsSlowerRowsInTablesOfStudiesAndStudiesThatTurnedRed) {
            {}});
     return s;
   };
-  const auto regressed = [&](const Summary& b) { return compare(pool("a", {with(10, 100, true)}), pool("b", {b})); };
-  EXPECT_FALSE(regressed(with(10.5, 99, true)).regressed());
-  EXPECT_EQ(regressed(with(10.5, 99, true)).measures.size(), 2u);
-  EXPECT_TRUE(regressed(with(12, 100, true)).regressed());
-  EXPECT_TRUE(regressed(with(10, 80, true)).regressed());
-  EXPECT_TRUE(regressed(with(10, 100, false)).regressed());
-  EXPECT_EQ(regressed(run({})).lost_sections.size(), 1u);
-  EXPECT_TRUE(regressed(run({})).regressed());
+  const auto compared = [&](double time, double rate, bool green = true) {
+    const Summary a = with(10, 100, true), b = with(time, rate, green);
+    return compare(pool("a", {a, a, a}), pool("b", {b, b, b}));
+  };
+  EXPECT_FALSE(compared(10.5, 99).regressed());
+  EXPECT_EQ(compared(10.5, 99).measures.size(), 2u);
+  EXPECT_TRUE(compared(12, 100).regressed());
+  EXPECT_TRUE(compared(10, 80).regressed());
+  EXPECT_TRUE(compared(10, 100, false).regressed());
+  // One timing is none; nor are three of which one is as before.
+  const Comparison single = compare(pool("a", {with(10, 100, true)}), pool("b", {with(30, 30, true)}));
+  EXPECT_FALSE(single.regressed());
+  EXPECT_FALSE(single.measures.at(0).judged);
+  const Comparison mixed = compare(pool("a", {with(10, 100, true), with(10, 100, true), with(10, 100, true)}),
+                                   pool("b", {with(30, 30, true), with(10, 100, true), with(30, 30, true)}));
+  EXPECT_TRUE(mixed.measures.at(0).judged);
+  EXPECT_FALSE(mixed.regressed());
+  const Comparison lost = compare(pool("a", {with(10, 100, true)}), pool("b", {run({})}));
+  EXPECT_EQ(lost.lost_sections.size(), 1u);
+  EXPECT_TRUE(lost.regressed());
 }
 
 TEST(Compare, RefusesReportsThatHaveNothingInCommon) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -37,20 +39,107 @@ class ReportFolderTest : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(ReportFolderTest, IsRegisteredAndLeavesFourFilesAtTheEnd) {
+const std::set<std::string> kFour = {"report.json", "junit.xml", "report.md", "report.html"};
+
+TEST_F(ReportFolderTest, IsRegisteredAndLeavesFourFiles) {
   std::unique_ptr<harness::Listener> listener;
   for (const auto& writer : harness::report_writers()) {
     if (writer.name == "folder") listener = writer.make(folder_);
   }
   ASSERT_NE(listener, nullptr);
   listener->begin(samples::description(), 1);
-  EXPECT_TRUE(names().empty());
+  EXPECT_EQ(names(), kFour);
   listener->on_case(samples::passing(1));
-  EXPECT_TRUE(names().empty());
   harness::RunSummary summary;
   summary.verdicts[0] = 1;
   listener->end(summary);
-  EXPECT_EQ(names(), (std::set<std::string>{"report.json", "junit.xml", "report.md", "report.html"}));
+  EXPECT_EQ(names(), kFour);
+  EXPECT_TRUE(read_report(folder_).green());
+}
+
+TEST_F(ReportFolderTest, SaysThatARunHasNotEndedUntilItHas) {
+  ReportFolder report(folder_, std::chrono::milliseconds(0));
+  report.begin(samples::description(), 3);
+  Summary now = read_report(folder_);
+  EXPECT_STREQ(now.state(), "truncated");
+  EXPECT_EQ(now.headline(),
+            "truncated: 0 of 3 cases judged; the run has not ended: it goes on, or it was killed or crashed");
+  // As often as asked for, but for what the writing itself takes.
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (read_report(folder_).cases.empty() && std::chrono::steady_clock::now() < patience)
+    report.on_case(samples::passing(1));
+  now = read_report(folder_);
+  EXPECT_FALSE(now.green());
+  EXPECT_GE(now.cases.size(), 1u);
+  EXPECT_THAT(now.outcome.stopped, testing::HasSubstr("has not ended"));
+  EXPECT_EQ(names(), kFour);
+}
+
+// What was green before says nothing of the run that began, whatever becomes of it.
+TEST_F(ReportFolderTest, ARunThatBeginsRemovesTheOldVerdict) {
+  const auto run = [&](bool ends) {
+    ReportFolder report(folder_);
+    report.begin(samples::description(), 1);
+    EXPECT_FALSE(read_report(folder_).green());
+    report.on_case(samples::passing(1));
+    harness::RunSummary summary;
+    summary.verdicts[0] = 1;
+    if (ends) report.end(summary);
+  };
+  run(true);
+  EXPECT_TRUE(read_report(folder_).green());
+  fs::create_directories(folder_ / "bundles/fail-1");
+  std::ofstream(folder_ / "notes.txt") << "somebody's own";
+  run(false);
+  EXPECT_EQ(names(), (std::set<std::string>{"notes.txt"}));
+  run(true);
+  std::set<std::string> five = kFour;
+  five.insert("notes.txt");
+  EXPECT_EQ(names(), five);
+}
+
+TEST_F(ReportFolderTest, TwoRunsDoNotShareAFolder) {
+  ReportFolder first(folder_);
+  first.begin(samples::description(), 1);
+  ReportFolder second(folder_);
+  try {
+    second.begin(samples::description(), 1);
+    ADD_FAILURE() << "two writers";
+  } catch (const harness::InputError& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("another run is writing into it"));
+  }
+  first.on_case(samples::passing(1));
+  harness::RunSummary summary;
+  summary.verdicts[0] = 1;
+  first.end(summary);
+  EXPECT_TRUE(read_report(folder_).green());
+  ReportFolder third(folder_);
+  third.begin(samples::description(), 1);
+}
+
+// One operation of the file system: a reader in between finds the old report or the new one, never parts of both.
+TEST_F(ReportFolderTest, EveryFileOfAReportAppearsAtOnce) {
+  HeldFolder held(folder_);
+  held.publish({{"report.json", "1"}, {"report.html", "1"}});
+  fs::create_directories(folder_ / "bundles");
+  std::ofstream(folder_ / "bundles/evidence") << "bits";
+  const fs::path open_before =
+      fs::path("/proc/self/fd") / std::to_string(open(folder_.c_str(), O_RDONLY | O_DIRECTORY));
+  held.publish({{"report.json", "2"}, {"report.html", "2"}, {"junit.xml", "2"}});
+  EXPECT_EQ(names(), (std::set<std::string>{"report.json", "report.html", "junit.xml", "bundles"}));
+  EXPECT_TRUE(fs::exists(folder_ / "bundles/evidence"));
+  std::error_code error;
+  EXPECT_FALSE(fs::exists(open_before / "junit.xml", error)) << "the old folder was filled, not replaced";
+  EXPECT_THROW(HeldFolder{folder_}, harness::InputError) << "held, though it is another folder now";
+}
+
+TEST_F(ReportFolderTest, ADiskThatIsFullLeavesTheFilesAsTheyWere) {
+  HeldFolder held(folder_);
+  held.publish({{"report.json", "1"}, {"report.html", "1"}});
+  EXPECT_THROW(held.publish({{"report.json", "2"}, {"no/such/folder", "2"}}), harness::InputError);
+  EXPECT_EQ(names(), (std::set<std::string>{"report.json", "report.html"}));
+  std::ifstream file(folder_ / "report.json");
+  EXPECT_EQ(file.get(), '1');
 }
 
 TEST_F(ReportFolderTest, AFolderThatCannotBeWrittenIsRefusedBeforeTheFirstCase) {

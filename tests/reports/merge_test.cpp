@@ -108,6 +108,25 @@ TEST(Merge, RefusesShardsThatOverlapAndIsRedWithoutSome) {
   EXPECT_EQ(refusal(std::move(other_suite)), "the shards planned 107 cases: expected the 108 of the suite");
 }
 
+// A shard that was cut short, or that never ended, is not made whole by the others.
+TEST(Merge, OfAStoppedShardIsNotGreen) {
+  for (const bool accepted : {false, true}) {
+    auto given = parts(3);
+    for (auto& p : given) p.summary.run.suite = "quick";
+    harness::RunSummary& one = given[1].summary.outcome;
+    one.stopped = accepted ? "the budget of 2 s was spent" : kUnfinished;
+    one.not_begun = 4;
+    one.part_accepted = accepted;
+    const bool otherwise_green = merge_reports(parts(3)).green();
+    const Summary merged = merge_reports(std::move(given));
+    EXPECT_EQ(merged.outcome.stopped, accepted ? "the budget of 2 s was spent" : kUnfinished);
+    EXPECT_EQ(merged.outcome.not_begun, 4u);
+    EXPECT_EQ(merged.outcome.part_accepted, accepted);
+    EXPECT_EQ(merged.green(), accepted && otherwise_green);
+    EXPECT_THAT(merged.headline(), HasSubstr("truncated: "));
+  }
+}
+
 TEST(Merge, ACountThatAFileOnlyClaimsCostsNothing) {
   auto given = parts(2);
   for (auto& p : given) p.summary.run.shards = std::numeric_limits<int>::max();

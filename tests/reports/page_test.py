@@ -48,7 +48,7 @@ class Page(unittest.TestCase):
         for part in ("red", "options", "bounds", "nearest", "drift", "codecs", "time", "machine"):
             self.assertTrue(self.look(f"document.querySelector('section#{part} > h2').offsetHeight > 0"), part)
         first = self.look("document.querySelector('header').innerText")
-        for fact in ("red", "subject", "machine", "commit", "option", "error/bound", "slowest part"):
+        for fact in ("red", "judged", "left out", "compared", "subject", "machine", "commit", "option", "slowest part"):
             self.assertIn(fact, first)
 
     def test_draws_every_chart(self):
@@ -109,7 +109,7 @@ class Page(unittest.TestCase):
         self.assertEqual(colours(), dark)
 
     def test_copies_a_command(self):
-        self.page.click(*self.look("""(() => { const b = document.querySelector('#red button.copy'); b.scrollIntoView({block: 'center', behavior: 'instant'});
+        self.page.click(*self.look("""(() => { const b = document.querySelector('#red .cases button.copy'); b.scrollIntoView({block: 'center', behavior: 'instant'});
           const r = b.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"""))
         self.wait_for("document.querySelector('#status').textContent === 'copied'")
         self.assertEqual(self.look("navigator.clipboard.readText()"), "plumbline case 'adafactor shape=1x5'")

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "harness/error.h"
+#include "reports/compare.h"
 #include "reports/json.h"
+#include "reports/nearest.h"
 #include "tests/reports/samples.h"
 
 namespace plumbline::reports {
@@ -42,6 +44,19 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 TEST(Read, GivesBackWhatWasWrittenByteForByte) {
   const std::string once = written();
   EXPECT_EQ(write_json(parse_report(once, "a")), once);
+}
+
+// Files of earlier versions stay readable.
+TEST(Read, TakesAReportOf010) {
+  const Summary old = read_report(PLUMBLINE_RELEASED "/0.1.0/report.json");
+  EXPECT_EQ(old.run.version, "0.1.0");
+  EXPECT_GT(old.cases.size(), 0u);
+  EXPECT_TRUE(old.green());
+  EXPECT_EQ(old.outcome.stopped, "");
+  EXPECT_FALSE(nearest(old, false).empty());
+  const Summary again = parse_report(write_json(old), "again");
+  EXPECT_EQ(write_json(again), write_json(old));
+  EXPECT_FALSE(compare({"old", {old}}, {"again", {again}}).regressed());
 }
 
 TEST(Read, RefusesAReportThatIsCutOffAnywhere) {

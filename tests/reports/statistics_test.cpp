@@ -43,30 +43,6 @@ TEST(RankSum, RejectsTrueHypothesesNoMoreOftenThanItsLevel) {
   EXPECT_GT(rejected, 61);
 }
 
-TEST(MedianInterval, CoversTheMedianAsOftenAsItSays) {
-  std::mt19937_64 random(7);
-  std::exponential_distribution<double> draw(1);
-  for (const size_t n : {size_t{9}, size_t{40}, size_t{301}, size_t{2500}}) {
-    int missed = 0;
-    const int trials = n > 1000 ? 200 : 600;
-    for (int trial = 0; trial < trials; ++trial) {
-      std::vector<double> sample(n);
-      for (double& x : sample) x = draw(random);
-      const Interval interval = median_interval(sample, 0.05);
-      EXPECT_LE(interval.low, interval.value);
-      EXPECT_GE(interval.high, interval.value);
-      missed += std::log(2.0) < interval.low || std::log(2.0) > interval.high;
-    }
-    EXPECT_LT(missed, trials * 0.05 + 4 * std::sqrt(trials * 0.05)) << n;
-  }
-}
-
-TEST(MedianInterval, OfAFewValuesSaysNothing) {
-  EXPECT_EQ(median_interval({1, 2, 3}, 0.001).value, 2);
-  EXPECT_TRUE(std::isinf(median_interval({1, 2, 3}, 0.001).low));
-  EXPECT_TRUE(std::isinf(median_interval({}, 0.5).high));
-}
-
 TEST(Holm, AdjustsStepByStep) {
   const std::vector<double> p = {0.01, 0.04, 0.03, 0.005};
   const std::vector<double> adjusted = holm(p);

@@ -31,6 +31,26 @@ const QuantitySize& row(const Summary& s, SizeClass size) {
   return s.quantities[static_cast<size_t>(Quantity::row)][static_cast<size_t>(size)];
 }
 
+// A run that was cut short has not shown what a whole one shows.
+TEST(Summary, OfATruncatedRunIsNotGreenUnlessAPartWasAskedFor) {
+  CaseResult skipped = with_ratio("b", 1, 0.5);
+  skipped.verdict = Verdict::skipped;
+  Summary s = samples::summarize({with_ratio("a", 1, 0.5), skipped, skipped});
+  EXPECT_TRUE(s.green());
+  s.planned = 3;
+  s.outcome.stopped = "the budget of 2 s was spent";
+  s.outcome.not_begun = 2;
+  EXPECT_FALSE(s.green());
+  EXPECT_STREQ(s.state(), "truncated");
+  EXPECT_EQ(s.headline(), "truncated: 1 of 3 cases judged, none red; 2 not begun: the budget of 2 s was spent");
+  s.outcome.part_accepted = true;
+  EXPECT_STREQ(s.state(), "green");
+  EXPECT_THAT(s.headline(), testing::HasSubstr("truncated: 1 of 3"));
+  s.add(samples::failing("shape=3x5"));
+  ++s.outcome.verdicts[size_t(Verdict::fail)];
+  EXPECT_STREQ(s.state(), "red");
+}
+
 TEST(Summary, MergesByQuantityAndSizeAndKeepsTheWorstLine) {
   const auto s = samples::summarize({with_ratio("a", 64, 0.5), with_ratio("b", 10, 0.75), with_ratio("c", 65, 3)});
   const auto& small = row(s, SizeClass::small);

@@ -11,4 +11,4 @@ from plumbline.subjects import Cannot, subject
 from plumbline.verification import CaseFailed, Report, cases, program, verify
 
 __all__ = ["Cannot", "CaseFailed", "Report", "cases", "program", "subject", "verify"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -22,8 +23,8 @@ namespace {
 
 namespace diag = plumbline::diagnostics;
 
-// Beside 0, 1 and 2: no GPU could be tested, and the host twin computed nothing wrong.
-constexpr int kNoGpu = 3;
+// Beside 0, 1 and 2: nothing was computed wrong, and no GPU could be tested or not all that was wanted ran.
+constexpr int kUntested = 3;
 
 struct Text {  // as given
   std::string budget = "60s", only, shard;
@@ -110,6 +111,23 @@ std::optional<Other> find_other(const Options& options, const std::vector<diag::
   return Other{label, diag::make_fingerprint(probes, label, Backend::cuda, *gpu), gpu};
 }
 
+using Start = std::chrono::steady_clock::time_point;
+double seconds_since(Start start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The twin's, piece by piece; of nothing where half of the run's time does not do for it.
+diag::Fingerprint fingerprint_of_host(const HostAnswers& host, Start start, const Options& options) {
+  diag::Fingerprint all{"host twin", {}, {}};
+  for (const diag::Probe& probe : host.probes) {
+    if (seconds_since(start) > options.budget / 2) return {};
+    diag::Fingerprint one = diag::make_fingerprint({probe}, "host twin", Backend::host, 0);
+    std::move(one.probes.begin(), one.probes.end(), std::back_inserter(all.probes));
+    std::move(one.left_out.begin(), one.left_out.end(), std::back_inserter(all.left_out));
+  }
+  return all;
+}
+
 int run(Options options, const std::string& line) {
   const auto start = std::chrono::steady_clock::now();
   if (!options.against.empty() && !options.wants(Part::fingerprint))
@@ -134,12 +152,13 @@ int run(Options options, const std::string& line) {
   host.probes = diag::fingerprint_probes();
   const std::optional<Other> other = find_other(options, host.probes);
   if (options.wants(Part::fingerprint) || options.wants(Part::soak))
-    host.fingerprint = diag::make_fingerprint(host.probes, "host twin", Backend::host, 0);
+    host.fingerprint = fingerprint_of_host(host, start, options);
 
   std::vector<DeviceRun> runs(plan.targets.size());
+  StudyEnd end;
   const auto work = [&](const std::string& subject) {
-    return report_study("hardware", subject, line, options.study, [&](Listener& report) {
-      const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_study("hardware", subject, line, options.study, end, [&](Listener& report) {
+      const double spent = seconds_since(start);
       std::vector<std::thread> threads;
       for (size_t i = 0; i < runs.size(); ++i)
         threads.emplace_back([&, i] {
@@ -157,14 +176,21 @@ int run(Options options, const std::string& line) {
       }
       for (const std::string& odd : odd_ones(runs)) say(odd + ": the odd one out");
       for (const Section& section : make_sections(runs, plan.notes)) report.on_section(section);
+      for (const DeviceRun& run : runs) {
+        if (!run.missed.empty()) end.stopped = fmt::format("{}: {}", run.target.label, run.missed.front());
+        if (!run.ran() && end.stopped.empty()) end.stopped = run.target.label + ": nothing ran";
+      }
     });
   };
-  const auto total = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  const int code = work(on_gpu ? "cuda" : plan.targets.front().label);
-  say(fmt::format("{} in {:.1f} s", code == 0 ? "good" : "RED", total()));
-  const bool seen = std::any_of(runs.begin(), runs.end(), [](const DeviceRun& run) { return run.ran(); });
-  const bool errors = std::any_of(runs.begin(), runs.end(), [](const DeviceRun& run) { return !run.errors.empty(); });
-  return plan.no_gpu && (code == 0 || (!seen && !errors)) ? kNoGpu : code;
+  work(on_gpu ? "cuda" : plan.targets.front().label);
+  const bool wrong = std::any_of(runs.begin(), runs.end(), [](const DeviceRun& run) { return run.wrong(); });
+  const bool good = std::all_of(runs.begin(), runs.end(), [](const DeviceRun& run) { return run.good(); });
+  say(fmt::format("{} in {:.1f} s",
+                  wrong  ? "RED"
+                  : good ? "good"
+                         : "incomplete: " + end.stopped,
+                  seconds_since(start)));
+  return wrong || !end.green ? 1 : good && !plan.no_gpu ? 0 : kUntested;
 }
 
 const RegisterCommand kHardware(

@@ -71,14 +71,24 @@ class DeviceRunner {
     try {
       work();
     } catch (const std::bad_alloc&) {
-      run_.errors.push_back(fmt::format("{}: out of memory", to_string(part)));
-      say_("error: " + run_.errors.back());
+      miss(part, "out of memory");
     } catch (const std::exception& e) {
       run_.errors.push_back(fmt::format("{}: {}", to_string(part), e.what()));
       say_("error: " + run_.errors.back());
     }
     run_.part_seconds[int(part)] = since(start);
     if (run_.ran(part)) say_(part_line(run_, part));
+  }
+
+  void miss(Part part, const std::string& why) {
+    run_.missed.push_back(fmt::format("{}: {}", to_string(part), why));
+    say_("left out: " + run_.missed.back());
+  }
+  // Whether the time of the run is spent but for what its report takes; the rest of the part is missed then.
+  bool late(Part part, size_t done, size_t all) {
+    if (since(start_) < deadline_ - kReport) return false;
+    miss(part, fmt::format("{} of {} in the time that --budget leaves", done, all));
+    return true;
   }
 
   // Items of a part that this shard has, where no GPU is there to be sharded.
@@ -90,13 +100,17 @@ class DeviceRunner {
                       : run_.target.backend == Backend::host ? 8
                                                              : 20;
     size_t item = 0;
+    std::vector<diag::ScanSubject> subjects;
     for (const diag::FunctionRow& row : diag::function_table()) {
       if (row.chip_only && !on_gpu()) continue;
       for (const float divisor : diag::kDivisors) {
-        const diag::ScanSubject subject{row.function, row.function == diag::Function::divide ? divisor : 1.0f};
-        if (mine(item++)) run_.scans.push_back(scan(subject, shift));
+        if (mine(item++)) subjects.push_back({row.function, row.function == diag::Function::divide ? divisor : 1.0f});
         if (row.function != diag::Function::divide) break;
       }
+    }
+    for (const diag::ScanSubject& subject : subjects) {
+      if (late(Part::functions, run_.scans.size(), subjects.size())) return;
+      run_.scans.push_back(scan(subject, shift));
     }
   }
   ScanRun scan(const diag::ScanSubject& subject, int shift) const {
@@ -118,6 +132,7 @@ class DeviceRunner {
       for (int o = 0; o < diag::kOperations; ++o) {
         const auto operation = diag::Operation(o);
         if ((operation == diag::Operation::narrow && !wide) || !mine(item++)) continue;
+        if (late(Part::operations, run_.operations.size(), 2 * diag::kOperations - 1)) return;
         const diag::IeeeVectors vectors = diag::ieee_vectors(operation, wide);
         const std::vector<uint64_t> got = diag::run_ieee(vectors, run_.target.backend, index());
         const std::vector<uint64_t> expected = diag::run_ieee(vectors, Backend::host, 0);
@@ -139,6 +154,7 @@ class DeviceRunner {
     size_t item = 0;
     for (const diag::CodecRow& row : diag::codec_table()) {
       if (!mine(item++)) continue;
+      if (late(Part::codecs, run_.codecs.size(), diag::codec_table().size())) return;
       const std::vector<uint64_t> points = diag::run_codec(row, run_.target.backend, index());
       CodecRun out{diag::to_string(row), diag::judge_codec(row, points), 0};
       if (run_.target.backend != Backend::host) {
@@ -150,6 +166,8 @@ class DeviceRunner {
   }
 
   void take_fingerprint() {
+    if (host_.fingerprint.probes.empty()) return miss(Part::fingerprint, "none of the host twin, for lack of time");
+    if (late(Part::fingerprint, 0, 1)) return;
     std::vector<diag::Probe> probes;
     for (size_t i = 0; i < host_.probes.size(); ++i)
       if (mine(i)) probes.push_back(host_.probes[i]);
@@ -188,6 +206,14 @@ class DeviceRunner {
                       run_.other, run_.with_other->compared, run_.with_other->only_here, run_.with_other->only_there));
   }
 
+  // Of a host not expected, unless it was asked for by name.
+  void needs_gpu(Part part) {
+    if (options_.parts.contains(part))
+      miss(part, "needs a GPU");
+    else
+      note(fmt::format("{} needs a GPU: left out on the host", to_string(part)));
+  }
+
   std::unique_ptr<diag::SoakEngine> make_engine(std::optional<int> gpu, uint64_t bytes) const {
 #ifdef PLUMBLINE_HAVE_CUDA
     if (gpu) return diag::make_gpu_soak(*gpu, bytes);
@@ -197,10 +223,8 @@ class DeviceRunner {
   }
 
   void inject_faults() {
-    if (run_.target.backend == Backend::host) {
-      note("sensitivity and soak need a GPU: left out on the host");
-      return;
-    }
+    if (run_.target.backend == Backend::host) return needs_gpu(Part::sensitivity);
+    if (late(Part::sensitivity, 0, 1)) return;
     // the last step of a training, as the device made it
     const auto table = diag::workload_table();
     const auto row = std::find_if(table.begin(), table.end(), [](const auto& r) { return r.name == "narrow sweep"; });
@@ -225,17 +249,11 @@ class DeviceRunner {
   }
 
   void soak() {
-    if (run_.target.backend == Backend::host) {
-      if (!options_.wants(Part::sensitivity)) note("a soak needs a GPU: left out on the host");
-      return;
-    }
-    constexpr double kReport = 1.5;  // seconds to write the report
+    if (run_.target.backend == Backend::host) return needs_gpu(Part::soak);
+    if (host_.fingerprint.probes.empty()) return miss(Part::soak, "no fingerprint of the host twin, for lack of time");
     diag::SoakPlan plan;
     plan.seconds = deadline_ - since(start_) - kReport;
-    if (plan.seconds < 1) {
-      note("no time was left for the soak: raise --budget");
-      return;
-    }
+    if (plan.seconds < 1) return miss(Part::soak, "no time was left: raise --budget");
     plan.seed = options_.study.seed;
     plan.bursts_only = options_.bursts;
     plan.stop_after = options_.stop_after;
@@ -265,6 +283,7 @@ class DeviceRunner {
     run_.soak = diag::run_soak(*engine, monitor_, plan, check, second.get(), {});
   }
 
+  static constexpr double kReport = 0.5;  // seconds to write the report
   const Options& options_;
   const HostAnswers& host_;
   const Other* other_;
@@ -328,10 +347,22 @@ bool DeviceRun::ran() const {
   return false;
 }
 
-bool DeviceRun::good() const {
+bool DeviceRun::wrong() const {
   for (int p = 0; p < kParts; ++p)
-    if (!good(Part(p))) return false;
-  return errors.empty() && ran();  // a device of which nothing was seen has shown nothing
+    if (!good(Part(p))) return true;
+  return !errors.empty();
+}
+
+bool DeviceRun::good() const { return !wrong() && missed.empty() && ran(); }  // of nothing, nothing is known
+
+const char* DeviceRun::verdict() const { return wrong() ? "RED" : good() ? "good" : "incomplete"; }
+
+std::string DeviceRun::verdict(Part part) const {
+  if (ran(part) && !good(part)) return "RED";
+  const std::string name = to_string(part);
+  const bool part_missed =
+      std::any_of(missed.begin(), missed.end(), [&](const std::string& m) { return m.starts_with(name + ":"); });
+  return !ran(part) ? "not run" : part_missed ? "incomplete" : "good";
 }
 
 DeviceRun run_device(const Target& target, const Options& options, const HostAnswers& host, const Other* other,
@@ -356,7 +387,7 @@ std::vector<std::string> odd_ones(const std::vector<DeviceRun>& runs) {
   std::vector<std::string> odd;
   for (const DeviceRun& run : runs) {
     const bool differs = majority ? bits(run) != most->first : run.with_host && !run.with_host->equal();
-    if (differs || !run.good()) odd.push_back(run.target.label);
+    if (differs || run.wrong()) odd.push_back(run.target.label);
   }
   return odd.size() < runs.size() ? odd : std::vector<std::string>{};
 }

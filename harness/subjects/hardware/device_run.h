@@ -47,6 +47,7 @@ struct DeviceRun {
   std::string driver;
   std::vector<std::string> notes;   // what could not be done or was not as it should be; not red
   std::vector<std::string> errors;  // red
+  std::vector<std::string> missed;  // what was wanted and did not run, or not all of it, and why: neither good nor red
   std::vector<ScanRun> scans;
   std::vector<OperationRun> operations;
   std::vector<CodecRun> codecs;
@@ -57,10 +58,13 @@ struct DeviceRun {
   std::optional<diagnostics::SoakResult> soak;
   double part_seconds[kParts] = {};
 
-  bool good(Part part) const;  // true also for a part that did not run
-  bool ran(Part part) const;
-  bool ran() const;  // any part
-  bool good() const;
+  bool good(Part part) const;            // nothing that ran of it was wrong
+  bool ran(Part part) const;             // any of it
+  bool ran() const;                      // any part
+  bool wrong() const;                    // something that ran was
+  bool good() const;                     // all that was wanted ran, and nothing was wrong
+  const char* verdict() const;           // "good", "RED", "incomplete"
+  std::string verdict(Part part) const;  // the same, or "not run"
 };
 
 // What the host twin gives, computed once for all devices.

@@ -15,9 +15,6 @@ namespace diag = plumbline::diagnostics;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 std::string bits(uint32_t x) { return fmt::format("{:08x}", x); }
-std::string verdict(const DeviceRun& run, Part part) {
-  return !run.ran(part) ? "not run" : run.good(part) ? "good" : "RED";
-}
 Cell count(uint64_t n) { return int64_t(n); }
 template <class T>
 Cell optional_cell(const std::optional<T>& x) {
@@ -47,14 +44,15 @@ Section overview(const std::vector<DeviceRun>& runs, const std::vector<std::stri
                                          : run.target.gpu.ecc ? "on"
                                                               : "off")};
     for (int p = 0; p < kParts; ++p) {
-      row.emplace_back(verdict(run, Part(p)));
+      row.emplace_back(run.verdict(Part(p)));
       row.emplace_back(run.part_seconds[p]);
     }
-    row.emplace_back(std::string(run.good() ? "good" : "RED"));
+    row.emplace_back(std::string(run.verdict()));
     table.rows.push_back(std::move(row));
     for (const std::string& note : run.notes) said.rows.push_back({run.target.label, note});
+    for (const std::string& missed : run.missed) said.rows.push_back({run.target.label, "left out: " + missed});
     for (const std::string& error : run.errors) said.rows.push_back({run.target.label, "error: " + error});
-    section.green = section.green && run.good();
+    section.green = section.green && !run.wrong();
   }
   for (const std::string& note : notes) said.rows.push_back({std::string(), note});
   for (const std::string& odd : odd_ones(runs)) said.rows.push_back({odd, std::string("the odd one out")});

@@ -354,7 +354,7 @@ TEST_F(Checkpoint, NonsenseUnderAGoodChecksumIsRefused) {
   refused(R"(\"steps\":1)", R"(\"stops\":1)", Kind::altered, "metadata is not what the format says");
   refused(R"(\"writes\":1)", R"(\"writes\":0)", Kind::mismatch, "writes");
   refused(R"(\"lr\":\"0.01\")", R"(\"lr\":\"-1.0\")", Kind::mismatch, "option lr: '-1.0'");
-  refused(R"(\"clip\")", R"(\"clap\")", Kind::altered, "option clip is missing");
+  refused(R"(\"clip\")", R"(\"clap\")", Kind::altered, "option clap is unknown");
   refused(R"(raw/w/row/codes)", R"(raw/w/row/cones)", Kind::altered, "array 'raw/w/row/codes' is missing");
   refused(R"("crc32")", R"("crc23")", Kind::altered, "array 'crc32' is not at the end");
   refused(R"("dtype":"U8")", R"("dtype":"Q8")", Kind::altered, "unknown type 'Q8'");

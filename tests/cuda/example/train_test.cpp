@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cuda/api/checkpoint.h"
 #include "cuda/api/optimizer.h"
 #include "cuda/api/presets.h"
 
@@ -65,6 +66,50 @@ TEST_F(Train, OnAGpuEndsWithTheBytesOfTheHosts) {
     EXPECT_TRUE(text(folder_ / "host") == text(folder_ / "gpu")) << preset;
     fs::remove(folder_ / "host");
     fs::remove(folder_ / "gpu");
+  }
+}
+
+const fs::path k010 = PLUMBLINE_RELEASED "/0.1.0/checkpoint.safetensors";
+
+// As the example's, with the rounding of momentum given.
+Optimizer example_optimizer(Rounding momentum_rounding) {
+  GroupOptions biases = presets::adafactor();
+  biases.lr = 0.02;
+  biases.beta1 = 0.9;
+  biases.momentum_rounding = momentum_rounding;
+  GroupOptions weights = biases;
+  weights.weight_decay = 1e-3;
+  return {{{.name = "hidden.weight", .shape = {128, 64}, .group = 0},
+           {.name = "hidden.bias", .shape = {128}, .group = 1},
+           {.name = "output.weight", .shape = {10, 128}, .group = 0},
+           {.name = "output.bias", .shape = {10}, .group = 1}},
+          {weights, biases},
+          OptimizerConfig{}};
+}
+
+// A checkpoint that 0.1.0 wrote after the first epoch: its bits are taken by an optimizer with its options, its values
+// by one with those that are the default since; another is refused in one line, which names the conversion.
+TEST_F(Train, TakesACheckpointOf010) {
+  fs::copy_file(k010, folder_ / "old");
+  const std::string refused = run("--epochs 2 --checkpoint old", 1);
+  EXPECT_EQ(refused,
+            "train: old: group 0: option momentum_rounding is nearest, expected stochastic as the optimizer has; "
+            "Restore::values converts\n");
+  Optimizer same = example_optimizer(Rounding::nearest), other = example_optimizer(Rounding::stochastic);
+  EXPECT_EQ(load_checkpoint(same, k010, Restore::bits).notes.at("epoch"), "1");
+  EXPECT_EQ(load_checkpoint(other, k010, Restore::values).notes.at("epoch"), "1");
+  for (int tensor = 0; tensor < 4; ++tensor) {
+    EXPECT_GT(same.steps_taken(tensor), 20);
+    EXPECT_EQ(other.steps_taken(tensor), same.steps_taken(tensor));
+    EXPECT_EQ(other.export_decoded(tensor, "momentum").size(), same.export_decoded(tensor, "momentum").size());
+  }
+  save_checkpoint(same, folder_ / "again");
+  Optimizer once_more = example_optimizer(Rounding::nearest);
+  load_checkpoint(once_more, folder_ / "again");
+  for (int tensor = 0; tensor < 4; ++tensor) {
+    const auto a = same.export_raw(tensor), b = once_more.export_raw(tensor);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].values == b[i].values && a[i].scales == b[i].scales);
   }
 }
 
