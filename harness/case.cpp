@@ -400,6 +400,7 @@ class CaseRun {
                     options_.record_drift ? &drift_ : nullptr);
     keep_failure(step);
     for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
+    carry_hidden();
     momentum_ = nullptr;
     before_.previous_norm = observed_.previous_norm.value_or(0);
     parameter_.bytes = observed_.parameter;
@@ -408,6 +409,19 @@ class CaseRun {
     clock_ = observed_.steps_taken;
     std::swap(previous_, observed_);
     previous_valid_ = true;
+  }
+
+  // An average that is not shown is the reference's, within the bound of what the subject may have made of it.
+  void carry_hidden() {
+    if (record_.skipped) return;
+    for (const SlotInfo& slot : slot_table()) {
+      DecodedSlot& before = before_.slot[slot.slot];
+      if (before.values.size() == 0 || std::any_of(observed_.state.begin(), observed_.state.end(),
+                                                   [&](const SlotState& s) { return s.slot == slot.slot; }))
+        continue;
+      before.values = record_.*slot.recorded;
+      before.relative_error = Tensor(before.values.shape, bounds_.slot[slot.slot].data / before.values.data);
+    }
   }
 
   // Before the step's inputs are overwritten.

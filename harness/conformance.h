@@ -25,7 +25,7 @@ struct ConformanceLimits {
 struct ConformanceRow {
   std::string peer, configuration;  // configuration: the file's name without the peer's
   int64_t tensors = 0, steps = 0;
-  bool float32 = false;  // recorded in float32: errors are shares of the derived bound, limit 1
+  bool float32 = false;  // recorded in float32: errors are shares of the judge's bounds, limit 1
   ConformanceError parameter, state;
   double increment = 0;  // largest |increment error| / (1e-13 |increment| + 2^-51 |p|)
   std::string increment_where;

@@ -27,8 +27,19 @@ inline int64_t bucket_below_one(double ratio) {
 
 }  // namespace
 
+bool out_of_range(double got, double expected, double bound, double overflow) {
+  if (std::isfinite(got)) return false;
+  if (std::isnan(expected)) return std::isnan(got);
+  if (!(std::fabs(expected) >= overflow)) return false;
+  const bool number = std::isfinite(expected);
+  if (std::isnan(got)) return std::isnan(bound) || (number && std::fabs(expected) > largest_finite(DType::float32));
+  if (std::isnan(bound)) return number || got == expected;
+  return got > 0 ? expected + bound >= overflow : expected - bound <= -overflow;
+}
+
 double error_ratio(double got, double expected, double bound, double overflow) {
-  if (std::isnan(expected)) return std::isnan(got) ? 0 : kInfinity;
+  if (out_of_range(got, expected, bound, overflow)) return 0;
+  if (std::isnan(expected)) return kInfinity;
   if (std::isinf(got) || std::isinf(expected)) {
     if (got == expected) return 0;
     if (!std::isinf(got)) return kInfinity;
@@ -40,11 +51,22 @@ double error_ratio(double got, double expected, double bound, double overflow) {
   return bound > 0 && ratio >= 0 ? ratio : kInfinity;
 }
 
-void QuantityJudge::where_bounded(int64_t step, int64_t index, double got, double expected, double bound) {
-  if (bound == kInfinity && std::isfinite(expected) && !std::isnan(got))
-    ++result_.unbounded;
-  else
-    element(step, index, got, expected, bound);
+bool QuantityJudge::apart(double got, double expected, double bound, double overflow) {
+  if (watched_) return false;
+  if (out_of_range(got, expected, bound, overflow)) {
+    ++result_.out_of_range;
+    return true;
+  }
+  if (bound < kInfinity || !std::isfinite(expected) || std::isnan(got)) return false;
+  ++result_.unbounded;
+  return true;
+}
+
+double QuantityJudge::element(int64_t step, int64_t index, double got, double expected, double bound, double overflow) {
+  if (apart(got, expected, bound, overflow)) return 0;
+  const double ratio = error_ratio(got, expected, bound, overflow);
+  record(step, index, got, expected, bound, ratio);
+  return ratio;
 }
 
 void QuantityJudge::record(int64_t step, int64_t index, double got, double expected, double bound, double ratio) {
@@ -79,7 +101,8 @@ void QuantityJudge::whole(int64_t step, std::span<const Got> got, std::span<cons
   for (size_t begin = 0; begin < count; begin += kPiece) {
     const size_t n = std::min(kPiece, count - begin);
     for (size_t i = 0; i < n; ++i)
-      ratio[i] = std::fabs(double(got[begin + i]) - expected[begin + i]) / bound[begin + i];
+      ratio[i] = std::fabs(double(got[begin + i]) - expected[begin + i]) / bound[begin + i] +
+                 0 * bound[begin + i];  // no number where there is no bound
     for (size_t i = 0; i < n; ++i) bucket[i] = bucket_below_one(ratio[i]);
     for (size_t i = 0; i < n; ++i) {
       if (touched_ && ratio[i] >= 0 && ratio[i] <= result_.worst.ratio && ratio[i] <= 1)
@@ -117,8 +140,10 @@ void QuantityJudge::stored(int64_t step, DType type, std::span<const std::byte> 
   thread_local std::vector<double> values;
   values.resize(count);
   load(type, got.data(), values);
+  const double overflow = rounding_interval(type, kInfinity).low;
   for (size_t i = 0; i < count; ++i) {
     const double value = values[i];
+    if (apart(value, expected[i], bound[i], overflow)) continue;
     double ratio;
     if (std::isnan(value) || std::isnan(expected[i])) {
       ratio = error_ratio(value, expected[i], bound[i]);

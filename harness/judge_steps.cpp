@@ -12,10 +12,12 @@
 #include "harness/error.h"
 #include "harness/format.h"
 #include "harness/judge.h"
+#include "harness/option_proofs.h"
 #include "harness/peer.h"
 #include "harness/record/parameter_store.h"
 #include "harness/recorded_steps.h"
 #include "harness/slots.h"
+#include "harness/step_signal.h"
 #include "harness/stopwatch.h"
 
 namespace plumbline::harness {
@@ -51,7 +53,7 @@ const SlotQuantity& quantity_of(Slot slot) {
   throw std::logic_error("a recorded slot without a quantity");
 }
 
-double norm(const Vector& x) { return std::sqrt(x.square().sum()); }
+double length_of(const Vector& x) { return std::sqrt(x.square().sum()); }
 
 // The reference, and what the peer's arithmetic may make of the same steps: at worst, and but for small probabilities.
 struct Run {
@@ -127,6 +129,7 @@ class StepsCase {
         options_(head_.options),
         probe_(make_reference(head_, held)),
         slots_(known_slots(head_, probe_)),
+        proofs_(head_, held),
         clock_(head_.clock),
         before_(head_.start),
         store_(head_.storage, head_.parameter, assumed.results.value_or(head_.parameter)) {
@@ -177,6 +180,7 @@ class StepsCase {
       if (judge.touched()) out.quantities.push_back(judge.result());
     out.drift = drift_;
     out.times = times_;
+    out.proofs = proofs_.proofs();
     decide(out);
     describe_options(out);
   }
@@ -193,9 +197,11 @@ class StepsCase {
     check_state(head_, slots_, probe_, t, shown.state);
     if (!shown.options.empty()) {
       options_ = changed_options(head_, options_, shown.options);
+      proofs_.change(options_);
       for (Run* run : runs()) run->change(make_reference(head_, options_, held_), arithmetic_, types_);
     }
     local_->start_from(store_.read());
+    carried_before_ = local_->parameter.data;
     std::vector<Vector> state_before;
     for (size_t k = 0; k < slots_.size(); ++k) {
       if (last_[k]) local_->set_state(slots_[k].slot, *last_[k]);
@@ -206,6 +212,7 @@ class StepsCase {
     if (shown.stepped()) {
       for (Run* run : runs()) {
         use_shown_projection(head_, t, shown, run->reference);
+        if (run == &*local_) proofs_.start(run->reference, run->parameter);
         run->exact_projection = head_.projections;
         run->step(clock_, *shown.gradient);
       }
@@ -221,7 +228,7 @@ class StepsCase {
 
     for (size_t k = 0; k < slots_.size(); ++k) {
       const KnownSlot& slot = slots_[k];
-      last_[k].reset();
+      if (shown.stepped()) last_[k].reset();
       if (!shown.state[slot.index].shown) continue;
       if (head_.slots[slot.index].codec) {
         compare_codes(t, slot, shown);
@@ -238,9 +245,12 @@ class StepsCase {
       };
       compare_with(*local_, q.local);
       if (free_running_) compare_with(*global_, q.drift);
-      if (shown.stepped())
-        observe(state_before[k], local_->reference.state(slot.slot)->data, *local_->worst.state(slot.slot),
-                types_.of(slot.slot));
+      if (shown.stepped()) {
+        const Signal signal = observe(shown, state_before[k], local_->reference.state(slot.slot)->data,
+                                      *local_->worst.state(slot.slot), types_.of(slot.slot));
+        // What a parameter of few bits carries beside it may move without it.
+        update_seen_ |= head_.storage != ParameterStorage::nearest && signal.exceeds_bound();
+      }
     }
     compare_parameter(t, shown, record_drift);
     before_ = shown.parameter;
@@ -322,12 +332,18 @@ class StepsCase {
       }
       compare_one(Quantity::parameter, got, *shown.exact, rounded, rounded, head_.parameter);
     }
-    observe(before_.data, expected, may, head_.parameter);
+    const Signal signal = observe(shown, before_.data, expected, may, head_.parameter);
+    update_seen_ |= signal.exceeds_bound();
+    if (shown.exact && carried_before_.size() == expected.size())
+      update_seen_ |=
+          observe(shown, carried_before_, expected, store_.carried(worst), types_.parameter).exceeds_bound();
+    still_ &= signal.still() && (shown.gradient->data == 0).all();
+    proofs_.step(clock_, shown, slots_, local_->reference, local_->parameter, may, local_->worst, types_);
     if (free_running_)
       compare_one(Quantity::parameter_drift, got, global_->parameter.data, global_->worst_parameter,
                   global_->probable_parameter, head_.parameter);
     store_.left(worst, got, shown.exact);
-    if (store_.test().tells_idle()) idle_noticed_ = signal_seen_ = true;
+    if (store_.test().tells_idle()) in_range_ = idle_noticed_ = update_seen_ = true;
   }
 
   void compare(Quantity quantity, int64_t t, const Vector& got, const Vector& expected, const BoundedVector& worst,
@@ -344,34 +360,36 @@ class StepsCase {
                         slot.empty() ? fmt::format("param/{}@{}", head_.tensor, t) : state_array(head_.tensor, slot, t),
                         i, got[i]));
       const double bound = worst[size_t(i)].error;
-      const double ratio = error_ratio(got[i], expected[i], bound, overflow);
-      judge(quantity).record(t, i, got[i], expected[i], bound, ratio);
+      const double ratio = judge(quantity).element(t, i, got[i], expected[i], bound, overflow);
       broken_ |= !(ratio <= 1);
-      if (ratio <= 1 && !(error_ratio(got[i], expected[i], probable[size_t(i)].error, overflow) <= 1)) {
+      if (ratio > 0 && ratio <= 1 && !(error_ratio(got[i], expected[i], probable[size_t(i)].error, overflow) <= 1)) {
         if (improbable_++ == 0) improbable_where_ = fmt::format("{} at step {}, element {}", to_string(quantity), t, i);
       }
       largest = std::max(largest, bound);
     }
     if (record_drift && global) {
-      const double size = norm(expected), peak = expected.abs().maxCoeff();
-      drift_.push_back({t, quantity, size > 0 ? norm(got - expected) / size : 0, 0, peak > 0 ? largest / peak : 0});
+      const double size = length_of(expected), peak = expected.abs().maxCoeff();
+      drift_.push_back(
+          {t, quantity, size > 0 ? length_of(got - expected) / size : 0, 0, peak > 0 ? largest / peak : 0});
     }
   }
 
-  // Could this quantity have failed at this step?
-  void observe(const Vector& before, const Vector& after, const BoundedVector& worst, DType type) {
-    if (before.size() != after.size()) return;
+  // Could this quantity have failed at this step? Gives what it had to show.
+  Signal observe(const StepShown& shown, const Vector& before, const Vector& after, const BoundedVector& worst,
+                 DType type) {
+    Signal signal;
+    if (before.size() != after.size()) return signal;
     const double overflow = largest_finite(type);
-    double bound = 0;
     for (int64_t i = 0; i < after.size(); ++i) {
       const double e = worst[size_t(i)].error;
-      idle_noticed_ |= !(error_ratio(before[i], after[i], e, overflow) <= 1);
-      bound += e * e;
+      signal.add(before[i], after[i], e, overflow);
+      idle_noticed_ |= std::fabs(after[i]) < overflow && !(error_ratio(before[i], after[i], e, overflow) <= 1);
     }
-    signal_seen_ |= bound < (after - before).square().sum();
-    const bool constant = after.size() > 1 && (after == after[0]).all();
-    varied_ |= !constant && double((after == 0).count()) <= 0.9 * double(after.size());
-    if (!after.allFinite()) idle_noticed_ = signal_seen_ = varied_ = true;  // the same kind is asked for
+    in_range_ |= signal.in_range();
+    varied_ |= signal.varies();
+    if (!after.allFinite() && !shown.gradient->data.allFinite())  // the kind of what is no number is asked for
+      in_range_ = idle_noticed_ = update_seen_ = varied_ = true;
+    return signal;
   }
 
   void decide(CaseResult& out) const {
@@ -393,11 +411,14 @@ class StepsCase {
       out.first_broken = Quantity::parameter;
       out.first_broken_step = head_.steps;
       out.reason = fmt::format("{}: parameter: {}", head_.tensor, fault);
-    } else if (!idle_noticed_ || !signal_seen_ || !varied_) {
+    } else if (clock_ > head_.clock && still_) {
+      // Of nothing but zeros nothing was to come, and nothing came: right, whatever else that leaves open.
+    } else if (!in_range_ || !idle_noticed_ || !update_seen_ || !varied_) {
       out.verdict = Verdict::vacuous;
-      out.reason = !idle_noticed_  ? "an optimizer that does nothing would pass"
-                   : !signal_seen_ ? "the bound exceeds the update"
-                                   : "what is recorded is constant or mostly zero";
+      out.reason = !in_range_       ? "every value ran out of range"
+                   : !idle_noticed_ ? "an optimizer that does nothing would pass"
+                   : !update_seen_  ? "the parameter's bound exceeds its update in every step"
+                                    : "what is recorded is constant or mostly zero";
     } else if (improbable_ > 0) {
       out.verdict = Verdict::marginal;
       out.reason = fmt::format("{} values beyond what sums with independent roundings would give, first {}",
@@ -428,7 +449,9 @@ class StepsCase {
   std::string options_;  // in force
   Optimizer probe_;      // for its shapes
   std::vector<KnownSlot> slots_;
-  int64_t clock_;  // steps that the peer took
+  OptionProofs proofs_;
+  Vector carried_before_;  // the parameter that the step reads, whatever it is stored with
+  int64_t clock_;          // steps that the peer took
   Tensor before_;
   ParameterStore store_;
   bool free_running_ = true;  // what the peer keeps is what it computed, so that a run from the start tells something
@@ -442,7 +465,9 @@ class StepsCase {
   std::vector<DriftPoint> drift_;
   uint64_t improbable_ = 0;
   std::string improbable_where_;
-  bool idle_noticed_ = false, signal_seen_ = false, varied_ = false, broken_ = false;
+  bool in_range_ = false, idle_noticed_ = false, varied_ = false, broken_ = false;
+  bool update_seen_ = false;  // in some step, the parameter's change exceeded its bound
+  bool still_ = true;         // every gradient was zero, and was to move nothing
   BoundedChain::Acted acted_;
   CaseTimes times_;
   Stopwatch watch_;

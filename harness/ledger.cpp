@@ -62,8 +62,8 @@ void Ledger::step_slot(int64_t t, SlotLedger& s, const SlotView& view, const Vec
   QuantityJudge& judge = judges[size_t(info(s.slot).drift)];
   if (shown || view.exact)
     for (int64_t i = 0; i < now.size(); ++i)
-      judge.where_bounded(t, i, view.stored->data[i], explained[i],
-                          s.rounding[i] + 0x1p-48 * (std::fabs(s.quantization[i]) + std::fabs(explained[i])));
+      judge.element(t, i, view.stored->data[i], explained[i],
+                    s.rounding[i] + 0x1p-48 * (std::fabs(s.quantization[i]) + std::fabs(explained[i])));
   if (!drift) return;
   const double norm = std::sqrt(now.square().sum());
   drift->push_back({t, info(s.slot).drift, safe_ratio(std::sqrt((view.stored->data - now).square().sum()), norm),
@@ -117,7 +117,7 @@ void Ledger::step(int64_t t, const Tensor& gradient, const StepBounds& local, st
   if (parameter_bound_.isFinite().all())
     judge.array(t, std::span<const double>(got.data(), n), {explained.data(), n}, {parameter_bound_.data(), n});
   else
-    for (int64_t i = 0; i < got.size(); ++i) judge.where_bounded(t, i, got[i], explained[i], parameter_bound_[i]);
+    for (int64_t i = 0; i < got.size(); ++i) judge.element(t, i, got[i], explained[i], parameter_bound_[i]);
   poisoned_ |= !got.allFinite();  // judged just now; the reference has a wider range and goes elsewhere from here
   if (measured_) got_before_ = got;
   if (drift)

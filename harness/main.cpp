@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <random>
 #include <set>
 
 #include "harness/bundle.h"
@@ -17,6 +18,7 @@
 #include "harness/command.h"
 #include "harness/conformance.h"
 #include "harness/data_folder.h"
+#include "harness/environment.h"
 #include "harness/error.h"
 #include "harness/interrupt.h"
 #include "harness/judge_traces.h"
@@ -42,6 +44,7 @@ struct CommonOptions {
   int threads = 0;
   int bundles = 20;
   bool accept_part = false;  // what a budget cuts short may be green
+  bool require_proof = false;
 };
 
 void add_report(CLI::App& command, CommonOptions& o) {
@@ -187,7 +190,7 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
     for (const std::string& extra : more()) fmt::print("{}\n", extra);
   if (!o.quiet) fmt::print("{}", summary_text.text());
   if (const int signal = interrupt_signal(); signal != 0) return 128 + signal;
-  return summary_text.green() ? 0 : kRed;
+  return summary_text.green() && !(o.require_proof && !summary_text.unproved().empty()) ? 0 : kRed;
 }
 
 SuiteSize parse_size(const std::string& name) {
@@ -291,7 +294,7 @@ int program(int argc, char** argv) {
   verify->add_flag("--list", list_live, "of a live subject: print the lines of its cases and end");
   verify->add_option("--family", family, "all, optimizer or w8a8")->capture_default_str();
   verify->add_option("--suite", suite, "quick, full or nightly")->capture_default_str();
-  add_seed(*verify, common.seed, "of the generated problems");
+  add_seed(*verify, common.seed, "of the generated problems; of the nightly suite, the default is a fresh one");
   verify->add_option("--budget", budget,
                      "time limit, such as 60s; cases not begun by then are skipped, and the run is not green");
   verify->add_flag("--accept-truncated", common.accept_part, "what the budget cuts short may be green");
@@ -317,6 +320,9 @@ int program(int argc, char** argv) {
                     "what the peer rounds to: f64, f32, bf16 or f16 (default: the widest type of a tensor's parameters "
                     "and state)");
   judge->add_flag("--flush-to-zero", flushed, "the peer turns subnormal results into zero");
+  judge->add_flag("--require-proof", common.require_proof,
+                  "end with 1 where an option that a recording sets shows in none of its tensors: a program that "
+                  "ignores it would pass");
   judge->add_option("traces", traces, "trace files, or folders of them")->required();
 
   CLI::App* conformance =
@@ -346,6 +352,7 @@ int program(int argc, char** argv) {
 
   if (!data.empty()) use_data_folder(data);
   if (help->parsed()) return print_help(app, helping);
+  check_floating_point();
   for (const auto& [added, run] : registered)
     if (added->parsed()) return run(command_line(argc, argv));
   if (conformance->parsed()) {
@@ -408,6 +415,12 @@ int program(int argc, char** argv) {
   const double seconds = parse_budget(budget);
   const Shard part = shard.empty() ? shard_from_environment() : parse_shard(shard);
   const SuiteSize size = parse_size(suite);
+  // Every night draws what no night before has drawn; the report says from which seed.
+  if (size == SuiteSize::nightly && verify->get_option("--seed")->empty()) {
+    if (part.count > 1) throw InputError("--seed: missing: all shards of a nightly suite draw from one seed");
+    common.seed = std::random_device{}();
+    if (!common.quiet) fmt::print(stderr, "seed {}\n", common.seed);
+  }
   const auto subject = choose_subject(common, live_options);
   if (const auto* live = dynamic_cast<const live::LiveSubject*>(subject.get())) {
     if (live_cases == 0) live_cases = size == SuiteSize::quick ? 300 : size == SuiteSize::full ? 2000 : 20000;

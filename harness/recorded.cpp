@@ -118,6 +118,7 @@ CaseResult judge_recorded(const Trace& trace, const RecordedRun& run, const Case
     RecordedSteps steps(trace, run.tensor);
     result = judge_steps(steps, assumed, options);
   }
+  result.recording = run.trace;
   result.line = to_string(run);
   result.subject = "recorded";
   return result;

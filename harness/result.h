@@ -117,8 +117,14 @@ enum class SizeClass : uint8_t { small, medium, large };  // <= 64, <= 1024, mor
 inline constexpr int kSizeClasses = 3;
 const char* to_string(SizeClass size);
 SizeClass size_class(int64_t elements);
-// A largest error/bound below this counts as loose.
+// A bound is loose where hardly any case comes near it: where none of at least kLooseCases cases has an element whose
+// error/bound reaches loose_below(). Then, at a level of 0.1 %, fewer than one case in ten does: 0.9^66 < 0.001. Of
+// fewer cases nothing is said.
 double loose_below(SizeClass size);
+inline constexpr uint64_t kLooseCases = 66;
+inline bool is_loose(double largest, uint64_t cases, SizeClass size) {
+  return cases >= kLooseCases && largest < loose_below(size);
+}
 
 // Histogram of error/bound over elements: bucket 0 holds exact zeros, then four buckets an octave from 2^-24 up; the
 // last holds everything above 2^6 and whatever is not a number.
@@ -162,7 +168,10 @@ struct QuantityResult {
   RatioHistogram ratios;
   WorstElement worst;
   uint64_t outside = 0;    // elements outside the bound
-  uint64_t unbounded = 0;  // whose bound is infinite: judged for NaN alone, in no other member
+  uint64_t unbounded = 0;  // whose bound is infinite or NaN: judged for NaN alone, in no other member
+  // beyond the range of their type in the reference and in the subject: judged by kind (infinity and its sign, NaN)
+  // alone, in no other member
+  uint64_t out_of_range = 0;
 };
 
 // What storing one kind of state did to the update, over the elements and steps of a case.
@@ -226,6 +235,13 @@ struct CaseResult {
   };
   std::vector<OptionUse> options;
   std::vector<StoredUpdate> stored_updates;  // of the state that it stored
+  // An option that a recording sets, and whether a program without it would have been outside the bounds.
+  struct Proof {
+    std::string option;  // "weight_decay=0.1"
+    bool proved = false;
+  };
+  std::vector<Proof> proofs;  // of recorded runs
+  std::string recording;      // the file; empty for a case that no file holds
   CaseTimes times;
   int redraws = 0;                      // vacuous draws of the plan that this case stands for
   uint64_t bits = 0;                    // checksum of the parameter and state bytes after every step; 0: none were seen
@@ -249,6 +265,7 @@ struct RunDescription {
 
 struct RunSummary {
   std::array<uint64_t, kVerdicts> verdicts{};
+  uint64_t redrawn = 0;  // cases whose first draw could not have failed
   double seconds = 0;
   std::vector<std::string> errors;  // of the suite itself, not of a case: red
   std::string stopped;              // why the run did not reach its end; empty: it did

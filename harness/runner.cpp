@@ -98,6 +98,7 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
     waiting.emplace(index, std::move(result));
     for (auto at = waiting.begin(); at != waiting.end() && at->first == next; at = waiting.erase(at), ++next) {
       ++summary.verdicts[size_t(at->second.verdict)];
+      summary.redrawn += at->second.redraws > 0;
       for (Listener* listener : listeners) listener->on_case(at->second);
     }
   };
@@ -153,6 +154,10 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
     summary.stopped = spent;
     summary.part_accepted = options.accept_part;
   }
+  // A draw in a thousand may meet data that show nothing; where one in fifty does, the generator is not what it says.
+  if (summary.redrawn > 4 && summary.redrawn * 50 > summary.cases())
+    summary.errors.push_back(fmt::format("the data of {} cases of {} could not have failed and were drawn anew",
+                                         summary.redrawn, summary.cases()));
   summary.seconds = seconds();
   for (Listener* listener : listeners) listener->end(summary);
   return summary;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "harness/bundle.h"
 #include "harness/format.h"
@@ -117,7 +118,12 @@ void TerminalSummary::on_case(const CaseResult& result) {
     Largest& l = quantities_[q.quantity][size_t(size_class(result.elements))];
     l.ratio = std::max(l.ratio, q.ratios.largest);
     l.elements += q.ratios.total();
+    l.cases += q.ratios.total() > 0;
+    l.unbounded += q.unbounded;
+    l.out_of_range += q.out_of_range;
   }
+  for (const CaseResult::Proof& proof : result.proofs)
+    if (!result.recording.empty()) proved_[{result.recording, proof.option}] |= proof.proved;
   if (is_red(result.verdict) && red_.size() < kRedShown)
     red_.push_back({result.verdict, result.line, result.reason, result.evidence ? bundle_name(run_, result) : ""});
 }
@@ -138,26 +144,35 @@ void TerminalSummary::describe_cases(const RunSummary& summary) {
     verdicts +=
         (v ? "  " : "") + paint(summary.verdicts[size_t(v)] ? ink_of(static_cast<Verdict>(v)) : Ink::plain,
                                 fmt::format("{} {}", to_string(static_cast<Verdict>(v)), summary.verdicts[size_t(v)]));
+  if (summary.redrawn > 0) verdicts += fmt::format("  ({} redrawn)", summary.redrawn);
   line("verdicts   " + verdicts);
 
   std::vector<std::pair<double, Quantity>> worst;
-  std::string loose;
+  std::string loose, apart;
   for (const auto& [quantity, classes] : quantities_) {
     double largest = 0;
+    uint64_t compared = 0, unbounded = 0, out_of_range = 0;
     for (int c = 0; c < kSizeClasses; ++c) {
       const Largest& l = classes[size_t(c)];
+      compared += l.elements, unbounded += l.unbounded, out_of_range += l.out_of_range;
       largest = std::max(largest, l.ratio);
-      if (l.elements > 0 && l.ratio < loose_below(static_cast<SizeClass>(c)) && !is_exact(quantity))
+      if (is_loose(l.ratio, l.cases, static_cast<SizeClass>(c)) && !is_exact(quantity))
         loose += fmt::format("{}{} ({} tensors, {:.3f})", loose.empty() ? "" : ", ", to_string(quantity),
                              to_string(static_cast<SizeClass>(c)), l.ratio);
     }
     worst.emplace_back(largest, quantity);
+    const double all = double(compared + unbounded + out_of_range);
+    for (const auto& [count, what] : {std::pair{unbounded, "without a bound"}, std::pair{out_of_range, "out of range"}})
+      if (count > 0)
+        apart += fmt::format("{}{} {:.2g}% {}", apart.empty() ? "" : ", ", to_string(quantity),
+                             100 * double(count) / all, what);
   }
   std::sort(worst.rbegin(), worst.rend());
   std::string top;
   for (size_t i = 0; i < std::min<size_t>(4, worst.size()); ++i)
     top += fmt::format("{}{} {:.3f}", i ? ", " : "", to_string(worst[i].second), worst[i].first);
   line(fmt::format("bounds     {} quantities, largest error/bound: {}", worst.size(), top));
+  if (!apart.empty()) line("apart      " + apart);
   line("loose      " + (loose.empty() ? "none" : loose));
   const double total = times_.total() > 0 ? times_.total() : 1;
   line(fmt::format("time       inputs {:.0f}%, reference {:.0f}%, bounds {:.0f}%, subject {:.0f}%, comparison {:.0f}%",
@@ -191,11 +206,25 @@ void TerminalSummary::end(const RunSummary& summary) {
   for (size_t i = 0; i < std::min<size_t>(summary.errors.size(), kRedShown); ++i)
     line(paint(Ink::bad, "suite     ") + " " + plain_text(summary.errors[i]));
   if (!report_path_.empty()) line("report     " + report_path_);
+  std::string unproved;
+  constexpr size_t kUnprovedShown = 3;
+  const std::vector<std::string> options = this->unproved();
+  for (size_t i = 0; i < std::min(options.size(), kUnprovedShown); ++i)
+    unproved += (i == 0 ? ", without proof of " : ", ") + plain_text(options[i]);
+  if (options.size() > kUnprovedShown) unproved += fmt::format(" and {} more", options.size() - kUnprovedShown);
   const bool any_red = !studies_green || !red_.empty() || !summary.errors.empty();
   if (!green_ && !any_red && !summary.stopped.empty())
     line(paint(Ink::warn, "truncated: nothing that ran is red, and not everything ran"));
   else
-    line(green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red"));
+    line((green_ ? paint(Ink::good, "green") : paint(Ink::bad, "red")) + unproved);
+}
+
+std::vector<std::string> TerminalSummary::unproved() const {
+  std::vector<std::string> out;
+  for (const auto& [option, proved] : proved_)
+    if (!proved)
+      out.push_back(fmt::format("{} ({})", option.second, std::filesystem::path(option.first).filename().string()));
+  return out;
 }
 
 std::string describe_case(const CaseResult& result) {
@@ -205,11 +234,15 @@ std::string describe_case(const CaseResult& result) {
     out += fmt::format("{:<22} {:>9} {:>9} {:>10.4f} {:>9.4f}  step {} element {}: got {:.9g}, expected {}{}\n",
                        to_string(q.quantity), q.ratios.total(), q.outside, q.ratios.largest, q.ratios.quantile(0.99),
                        q.worst.step, q.worst.index, q.worst.got, admitted(q.worst.expected, q.worst.bound),
-                       q.unbounded > 0 ? fmt::format("; {} more without a bound", q.unbounded) : "");
+                       (q.unbounded > 0 ? fmt::format("; {} more without a bound", q.unbounded) : "") +
+                           (q.out_of_range > 0 ? fmt::format("; {} more out of range", q.out_of_range) : ""));
   std::string acted;
   for (const auto& use : result.options)
     acted += fmt::format("{}{}{}", acted.empty() ? "" : ", ", use.value, use.acted ? "" : " (did not act)");
   out += fmt::format("options: {}\n", acted);
+  for (const CaseResult::Proof& proof : result.proofs)
+    if (!proof.proved)
+      out += fmt::format("without proof of {}: a program that ignores it would pass\n", plain_text(proof.option));
   out +=
       fmt::format("{}{}{}\n", to_string(result.verdict), result.reason.empty() ? "" : ": ", plain_text(result.reason));
   return out;

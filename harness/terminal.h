@@ -55,12 +55,14 @@ class TerminalSummary final : public Listener {
   void end(const RunSummary& summary) override;
   const std::string& text() const { return text_; }
   bool green() const { return green_; }  // of the run, its studies included
+  // Options that some recording sets and none of its tensors proves, each with its file.
+  std::vector<std::string> unproved() const;
 
  private:
   void describe_cases(const RunSummary& summary);
   struct Largest {
     double ratio = -1;
-    uint64_t elements = 0;
+    uint64_t elements = 0, cases = 0, unbounded = 0, out_of_range = 0;
   };
   enum class Ink : uint8_t { plain, good, warn, bad };
   std::string paint(Ink ink, const std::string& text) const;
@@ -80,6 +82,7 @@ class TerminalSummary final : public Listener {
     bool green = true;
   };
   std::vector<Study> studies_;
+  std::map<std::pair<std::string, std::string>, bool> proved_;  // by recording and option
   bool green_ = false;
   double element_steps_ = 0;
   CaseTimes times_;

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "harness/contracts/codes.h"
+#include "harness/step_signal.h"
 
 namespace plumbline::harness {
 namespace {
@@ -92,9 +94,14 @@ reference::PlumblineOptions without(Feature feature, reference::PlumblineOptions
   return o;
 }
 
+// Beyond it, values are judged by kind alone.
+double overflow_of(DType type) { return rounding_interval(type, std::numeric_limits<double>::infinity()).low; }
+
 // Would a subject that computed `other` and stored it be outside the bound somewhere?
 bool noticed(DType type, const Tensor& other, const Tensor& expected, const Tensor& bound) {
+  const double overflow = overflow_of(type);
   for (int64_t i = 0; i < expected.size(); ++i) {
+    if (!(std::fabs(expected.data[i]) < overflow)) continue;
     if (type == DType::float32) {
       if (std::fabs(other.data[i] - expected.data[i]) > bound.data[i]) return true;
       continue;
@@ -156,19 +163,20 @@ void Vacuity::observe(const LocalStep& s) {
   if (s.record.skipped) {
     idle_noticed_ |= acted_[size_t(Feature::nonfinite)];  // doing nothing is what was asked for: bytes are compared
     signal_seen_ |= idle_noticed_;
-    varied_ = true;
+    in_range_ = varied_ = true;
     return;
   }
-  if (!p_after.data.allFinite())
-    idle_noticed_ = signal_seen_ = varied_ = true;  // the same kind of non-finite value is asked for
+  if (s.record.nonfinite > 0 && !p_after.data.allFinite())
+    in_range_ = idle_noticed_ = signal_seen_ = varied_ = true;  // a kind of non-finite value is what is asked for
+  if (in_range_ && idle_noticed_ && signal_seen_ && varied_) return;
   if (!idle_noticed_) idle_noticed_ = noticed(problem_.parameter, p_before, p_after, bounds.parameter);
-  if (!signal_seen_)
-    signal_seen_ = bounds.parameter.data.square().sum() < (p_after.data - p_before.data).square().sum();
-  if (!varied_) {
-    const bool constant = p_after.size() > 1 && (p_after.data == p_after.data[0]).all();
-    const auto zeros = (p_after.data == 0).count();
-    varied_ = !constant && double(zeros) <= 0.9 * double(p_after.size());
-  }
+  const double overflow = overflow_of(problem_.parameter);
+  Signal signal;
+  for (int64_t i = 0; i < p_after.size(); ++i)
+    signal.add(p_before.data[i], p_after.data[i], bounds.parameter.data[i], overflow);
+  in_range_ |= signal.in_range();
+  signal_seen_ |= signal.exceeds_bound();
+  varied_ |= signal.varies();
 }
 
 // The largest values of blocks have the outermost codes: of blocks of one or two there are few others.
@@ -182,6 +190,7 @@ std::optional<std::string> Vacuity::reason() const {
   for (const Feature feature : problem_.focus)
     if (!acted_[size_t(feature)])
       return fmt::format("{} never acted: a subject without it would pass", to_string(feature));
+  if (!in_range_) return "every value ran out of range";
   if (!idle_noticed_) return "an optimizer that does nothing would pass";
   if (!signal_seen_) return "the bound exceeds the update";
   if (!varied_) return "the parameter is constant or mostly zero";

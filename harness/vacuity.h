@@ -41,6 +41,7 @@ class Vacuity {
   const Problem& problem_;
   const reference::MomentumStore& store_;
   std::array<bool, kFeatures> acted_{};
+  bool in_range_ = false;      // some value was a number of its type
   bool idle_noticed_ = false;  // an optimizer that does nothing would have been outside the bounds
   bool signal_seen_ = false;   // an update larger than its bound, in norm
   bool varied_ = false;        // outputs neither constant nor mostly zero

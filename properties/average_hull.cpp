@@ -53,7 +53,7 @@ const RegisterProperty kAverageHull(
            check(seen[t].second_moment, seen[t - 1].second_moment, squares.data, k.square + k.full_new + 1);
          }
        }
-       if (!judged) RC_DISCARD("no average is shown");
+       if (!judged) throw NothingToJudge("no average is shown");
      }});
 
 }  // namespace

@@ -29,6 +29,7 @@ const RegisterProperty kClip(
        const auto n = double(before.size());
        bool acted = false;
        for (const auto& seen : drive(subject, problem, inputs)) {
+         if (!seen.step_size || !seen.clip) throw NothingToJudge("neither step size nor clip are shown");
          const auto after = parameter_of(problem, seen);
          const double keep = double(seen.keep.value_or(1)), alpha = seen.step_size.value_or(0);
          double moved = 0, size = 0;

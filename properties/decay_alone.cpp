@@ -27,7 +27,7 @@ const RegisterProperty kDecayAlone(
          change_values(g, problem.gradient, [](double, int64_t) { return 0.0; });
        std::vector<double> before(inputs.parameter.values.data.begin(), inputs.parameter.values.data.end());
        for (const auto& seen : drive(subject, problem, inputs)) {
-         RC_ASSERT(seen.keep.has_value());
+         if (!seen.keep) throw NothingToJudge("the factor of the decay is not shown");
          const auto after = parameter_of(problem, seen);
          const double k = problem.options.weight_decay_by == reference::DecayScale::lr ? problem.options.lr
                                                                                        : seen.step_size.value_or(-1);

@@ -104,8 +104,14 @@ std::vector<harness::PlannedCase> plan_generated(const harness::SuiteRequest& re
                     : request.size == harness::SuiteSize::full ? (emulator ? 400 : 3000)
                                                                : 100'000;
   std::vector<harness::PlannedCase> cases;
-  for (LinearProblem& p : generate_linear_problems(request.seed, count, emulator ? 1 << 19 : 1 << 21))
-    cases.push_back({std::move(p), "w8a8 generated", false});
+  for (LinearProblem& p : generate_linear_problems(request.seed, count, emulator ? 1 << 19 : 1 << 21)) {
+    const auto redraw = [p](int attempt) {  // over other data
+      LinearProblem other = p;
+      other.seed = std::mt19937_64(p.seed + (uint64_t(attempt) << 32))() >> 32;
+      return other;
+    };
+    cases.push_back({std::move(p), "w8a8 generated", false, redraw});
+  }
   return cases;
 }
 

@@ -31,10 +31,12 @@ const RegisterProperty kMomentum(
        const auto seen = drive(subject, problem, inputs);
        reference::Vector before = reference::Vector::Zero(problem.elements());
        harness::DecodedSlot decoded;
+       bool shown = false;
        for (size_t t = 0; t < seen.size(); ++t) {
          for (const harness::SlotState& slot : seen[t].state) {
            if (slot.slot != reference::Slot::momentum) continue;
            harness::decode_slot(slot, arithmetic, problem.shape, decoded, uint32_t(problem.seed));
+           shown = true;
            const reference::Vector &m = decoded.values.data, &g = inputs.gradients[t].values.data;
            // a step of the widest block; bfloat16 steps by 2^-7 of the value, float32 by its roundings
            double step = 0;
@@ -53,6 +55,7 @@ const RegisterProperty kMomentum(
            before = m;
          }
        }
+       if (!shown) throw NothingToJudge("no momentum is shown");
        RC_TAG(harness::to_string(problem.momentum_storage));
      },
      60});

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "harness/error.h"
+#include "harness/ways.h"
 
 namespace plumbline::properties {
 namespace {
@@ -24,6 +25,40 @@ class Silent final : public rc::detail::TestListener {
   void onTestCaseFinished(const rc::detail::CaseDescription&) override {}
   void onShrinkTried(const rc::detail::CaseDescription&, bool) override {}
   void onTestFinished(const rc::detail::TestMetadata&, const rc::detail::TestResult&) override {}
+};
+
+// The subject, which no problem reaches that it does not run.
+class Willing final : public harness::Subject, public harness::OffersWays {
+ public:
+  explicit Willing(const harness::Subject& subject) : subject_(subject) {}
+  std::string name() const override { return subject_.name(); }
+  std::string cannot_run(const harness::Problem& problem) const override {
+    if (const std::string why = subject_.cannot_run(problem); !why.empty()) {
+      refusal_ = why;
+      throw NothingToJudge(why);
+    }
+    return "";
+  }
+  std::unique_ptr<harness::Session> start(const harness::Problem& problem,
+                                          std::span<const std::byte> parameter) const override {
+    cannot_run(problem);
+    return subject_.start(problem, parameter);
+  }
+  const harness::LinearSubject* linear() const override { return subject_.linear(); }
+  std::vector<harness::Way> ways() const override {
+    const auto* offers = dynamic_cast<const harness::OffersWays*>(&subject_);
+    return offers ? offers->ways() : std::vector<harness::Way>{};
+  }
+  std::unique_ptr<harness::Session> start(const harness::Problem& problem, std::span<const std::byte> parameter,
+                                          harness::Way way) const override {
+    cannot_run(problem);
+    return dynamic_cast<const harness::OffersWays&>(subject_).start(problem, parameter, way);
+  }
+  const std::string& refusal() const { return refusal_; }  // the last; empty where it ran all that it was asked
+
+ private:
+  const harness::Subject& subject_;
+  mutable std::string refusal_;
 };
 
 // "Problem: line" of every drawn value, then the assertion.
@@ -68,6 +103,8 @@ const char* to_string(PropertyResult::Outcome outcome) {
       return "failed";
     case PropertyResult::Outcome::gave_up:
       return "gave up";
+    case PropertyResult::Outcome::not_run:
+      return "not run";
     default:
       return "broken";
   }
@@ -86,8 +123,16 @@ PropertyResult check_property(const Property& property, const harness::Subject& 
   Silent silent;
   // No example to reproduce: given, so that RapidCheck does not look for one in its environment, and say so.
   const std::unordered_map<std::string, rc::detail::Reproduce> none;
-  const rc::detail::TestResult result = rc::detail::checkProperty(
-      rc::detail::toProperty([&] { property.check(subject); }), metadata, params, silent, none);
+  const Willing willing(subject);
+  const auto check = [&] {
+    try {
+      property.check(willing);
+    } catch (const NothingToJudge& e) {
+      RC_DISCARD(e.what());
+    }
+  };
+  const rc::detail::TestResult result =
+      rc::detail::checkProperty(rc::detail::toProperty(check), metadata, params, silent, none);
 
   PropertyResult out;
   out.name = property.name;
@@ -103,9 +148,9 @@ PropertyResult check_property(const Property& property, const harness::Subject& 
     out.cases = failure.numSuccess;
     out.counterexample = describe(failure);
   } else if (result.match(gave_up)) {
-    out.outcome = Outcome::gave_up;
     out.cases = gave_up.numSuccess;
-    out.counterexample = gave_up.description;
+    out.outcome = out.cases == 0 && !willing.refusal().empty() ? Outcome::not_run : Outcome::gave_up;
+    out.counterexample = out.outcome == Outcome::not_run ? willing.refusal() : gave_up.description;
   } else if (result.match(error)) {
     out.outcome = Outcome::broken;
     out.counterexample = error.description;
@@ -132,9 +177,12 @@ harness::Section describe_properties(const std::vector<PropertyResult>& results)
   harness::Table table{"Outcome of every property", {"property", "states", "outcome", "cases", "time (ms)"}, {}};
   harness::Table failures{"Counterexamples", {"property", "smallest problem that fails, and what it broke"}, {}};
   harness::Table drawn{"What was drawn", {"property", "class", "cases"}, {}};
+  section.green = results.empty() || std::any_of(results.begin(), results.end(), [](const PropertyResult& r) {
+                    return r.outcome == PropertyResult::Outcome::held;
+                  });
   for (const PropertyResult& r : results) {
     const bool held = r.outcome == PropertyResult::Outcome::held;
-    section.green = section.green && held;
+    section.green = section.green && (held || r.outcome == PropertyResult::Outcome::not_run);
     table.rows.push_back(
         {r.name, find_property(r.name).states, std::string(to_string(r.outcome)), int64_t(r.cases), 1e3 * r.seconds});
     if (!held) failures.rows.push_back({r.name, r.counterexample});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,9 @@ struct RegisterProperty {
 
 struct PropertyResult {
   // gave_up: too many draws did not fit, or nothing that it is about acted in those that did; broken: the check itself
-  // failed to run. Neither is a pass.
-  enum class Outcome : uint8_t { held, failed, gave_up, broken };
+  // failed to run. Neither is a pass. not_run: the subject says that it runs none of what was drawn; no pass either,
+  // and not red where other properties held.
+  enum class Outcome : uint8_t { held, failed, gave_up, broken, not_run };
   std::string name;
   Outcome outcome = Outcome::held;
   int cases = 0;  // that held
@@ -47,11 +49,17 @@ struct PropertyResult {
 };
 const char* to_string(PropertyResult::Outcome outcome);
 
-// `cases` problems drawn from `seed`.
+// Thrown by a check that can say nothing of the problem that it drew, because the subject does not run it or does not
+// show what the property is about. Such a draw is no case.
+struct NothingToJudge : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// `cases` problems drawn from `seed`, of those that the subject runs.
 PropertyResult check_property(const Property& property, const harness::Subject& subject, uint64_t seed, int cases,
                               bool shrink = true);
 
-// A table of results, red unless all held.
+// A table of results, red unless all held that ran, and some did.
 harness::Section describe_properties(const std::vector<PropertyResult>& results);
 
 }  // namespace plumbline::properties

@@ -21,7 +21,7 @@ const RegisterProperty kSameBits(
      [](const harness::Subject& subject) {
        const harness::Problem problem = *problems();
        const auto* offers = dynamic_cast<const harness::OffersWays*>(&subject);
-       if (offers == nullptr) RC_DISCARD("the subject runs in one way");
+       if (offers == nullptr || offers->ways().empty()) throw NothingToJudge("the subject runs in one way");
        const Inputs inputs = inputs_of(problem);
        const std::vector<Observation> plain = drive(subject, problem, inputs);
        const harness::Way way = *rc::gen::elementOf(offers->ways());

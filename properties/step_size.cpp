@@ -36,8 +36,8 @@ const RegisterProperty kStepSize({"step_size", "alpha <= min(lr, 1/sqrt(t)) max(
                                       // doubles on both sides: a sum of n squares in another order, and a handful of
                                       // operations
                                       const double slack = (double(before.size()) + 8) * 0x1p-53;
-                                      if (seen.step_size)
-                                        RC_ASSERT(std::fabs(*seen.step_size - expected) <= slack * expected);
+                                      if (!seen.step_size) throw NothingToJudge("no step size is shown");
+                                      RC_ASSERT(std::fabs(*seen.step_size - expected) <= slack * expected);
                                       before = parameter_of(problem, seen);
                                     }
                                   }});

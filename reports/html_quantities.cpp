@@ -48,6 +48,8 @@ std::string quantity_rows(const Summary& s, int quantity) {
     }
     if (q.unbounded != 0)
       remark += fmt::format(R"( <span class="badge warn">{} without a bound</span>)", format_count(q.unbounded));
+    if (q.out_of_range != 0)
+      remark += fmt::format(R"( <span class="badge none">{} out of range</span>)", format_count(q.out_of_range));
     out += fmt::format(
         R"(<tr><td><b>{}</b></td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)"
         R"(<td class="n"><b>{}</b></td><td>{}</td><td>{}</td></tr>)",

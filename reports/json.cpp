@@ -62,6 +62,7 @@ ordered_json outcome_json(const Summary& s) {
           {"not_begun", s.outcome.not_begun},
           {"part_accepted", s.outcome.part_accepted},
           {"verdicts", by_verdict(s.outcome.verdicts)},
+          {"redrawn", s.outcome.redrawn},
           {"errors", s.outcome.errors}};
 }
 
@@ -88,6 +89,7 @@ ordered_json quantity_json(harness::Quantity quantity, harness::SizeClass size, 
           {"elements", q.ratios.total()},
           {"outside", q.outside},
           {"unbounded", q.unbounded},
+          {"out_of_range", q.out_of_range},
           {"median", number(q.quantile(0.5))},
           {"p99", number(q.quantile(0.99))},
           {"max", number(q.ratios.largest)},

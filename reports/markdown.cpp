@@ -59,6 +59,8 @@ std::string quantity_table(const Summary& s) {
       std::string remark = q.outside != 0 ? "outside" : is_loose(q, size) ? "loose" : q.exact() ? "exact" : "";
       if (q.unbounded != 0)
         remark += fmt::format("{}{} without a bound", remark.empty() ? "" : ", ", format_count(q.unbounded));
+      if (q.out_of_range != 0)
+        remark += fmt::format("{}{} out of range", remark.empty() ? "" : ", ", format_count(q.out_of_range));
       fmt::format_to(to, "| {} | {} | {} | {} | {} | {} | {} |\n", to_string(static_cast<harness::Quantity>(i)),
                      to_string(size), format_count(q.ratios.total()), format_number(q.quantile(0.5)),
                      format_number(q.quantile(0.99)), format_number(q.ratios.largest), remark);

@@ -91,6 +91,7 @@ void add_quantity(QuantitySize& to, const QuantitySize& from) {
   to.cases += from.cases;
   to.outside += from.outside;
   to.unbounded += from.unbounded;
+  to.out_of_range += from.out_of_range;
 }
 
 // Machines of an array job may differ: every name once, in the order of the shards.
@@ -171,6 +172,7 @@ void add_part(Summary& to, Summary&& from) {
   if (to.outcome.stopped.empty()) to.outcome.stopped = from.outcome.stopped;
   to.outcome.not_begun += from.outcome.not_begun;
   to.outcome.part_accepted = accepted && !to.outcome.stopped.empty();
+  to.outcome.redrawn += from.outcome.redrawn;
   for (std::string& error : from.outcome.errors)
     if (std::find(to.outcome.errors.begin(), to.outcome.errors.end(), error) == to.outcome.errors.end())
       to.outcome.errors.push_back(std::move(error));

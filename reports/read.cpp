@@ -117,6 +117,7 @@ void quantity_into(const Json& value, Summary& s) {
   q.cases = value.at("cases").get<uint64_t>();
   q.outside = value.at("outside").get<uint64_t>();
   if (value.contains("unbounded")) q.unbounded = value["unbounded"].get<uint64_t>();
+  if (value.contains("out_of_range")) q.out_of_range = value["out_of_range"].get<uint64_t>();
   q.worst = worst_from(value.at("worst"));
   q.worst_line = value.at("worst").at("line").get<std::string>();
   q.bounded = !value.at("exact").get<bool>();
@@ -236,6 +237,7 @@ void fill(const Json& value, Summary& s) {
   s.planned = outcome.at("planned").get<uint64_t>();
   s.outcome.seconds = outcome.at("seconds").get<double>();
   counts_from(outcome.at("verdicts"), s.outcome.verdicts);
+  if (outcome.contains("redrawn")) s.outcome.redrawn = outcome["redrawn"].get<uint64_t>();
   s.outcome.errors = outcome.at("errors").get<std::vector<std::string>>();
   if (outcome.contains("stopped")) {  // since 0.2.0
     s.outcome.stopped = outcome["stopped"].get<std::string>();

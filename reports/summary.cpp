@@ -33,10 +33,11 @@ void add_quantity(QuantitySize& sum, const harness::QuantityResult& q, const std
     sum.worst_line = line;
   }
   sum.bounded = sum.bounded || q.worst.bound != 0;
-  sum.case_largest.add(q.ratios.largest);
+  if (q.ratios.total() > 0) sum.case_largest.add(q.ratios.largest);
   sum.ratios.merge(q.ratios);
   sum.outside += q.outside;
   sum.unbounded += q.unbounded;
+  sum.out_of_range += q.out_of_range;
   ++sum.cases;
 }
 
@@ -52,7 +53,7 @@ CaseDetail detail_of(const CaseResult& result, const CaseEntry& entry, const std
 double QuantitySize::quantile(double q) const { return std::min(ratios.quantile(q), ratios.largest); }
 
 bool is_loose(const QuantitySize& q, harness::SizeClass size) {
-  return q.ratios.total() > 0 && !q.exact() && q.ratios.largest < harness::loose_below(size);
+  return !q.exact() && harness::is_loose(q.ratios.largest, q.case_largest.total(), size);
 }
 
 double largest_ratio(const CaseResult& result) {

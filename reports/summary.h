@@ -18,8 +18,9 @@ namespace plumbline::reports {
 struct QuantitySize {
   harness::RatioHistogram ratios;  // error / bound, one count an element and step
   uint64_t cases = 0;
-  uint64_t outside = 0;    // elements outside their bound
-  uint64_t unbounded = 0;  // elements with an infinite bound, beside `ratios`
+  uint64_t outside = 0;       // elements outside their bound
+  uint64_t unbounded = 0;     // elements with an infinite bound, beside `ratios`
+  uint64_t out_of_range = 0;  // elements judged by kind alone, beside `ratios`
   harness::WorstElement worst;
   std::string worst_line;
   bool bounded = false;                  // the worst element of some case had a bound above zero

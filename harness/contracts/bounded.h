@@ -128,6 +128,11 @@ class PeerArithmetic {
   Bounded mean(const BoundedSum& sum, int64_t count) const;
   // Roundings that stand for one reciprocal root.
   double reciprocal_root() const { return 2 * options_.reciprocal_root_ulps; }
+  // Does the type hold every elementwise result?
+  bool holds(DType type) const {
+    return type == options_.results || (type == DType::float64 && options_.results != DType::float64) ||
+           (type == DType::float32 && size_of(options_.results) < 4);
+  }
   // x as it is stored in some type, the operation that made it included.
   Bounded stored(Bounded x, DType type) const;
 

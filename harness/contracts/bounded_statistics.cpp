@@ -30,7 +30,7 @@ BoundedWeights weights_at(const reference::DecaySchedule& schedule, const Bounde
   const TypeRounding& scalars = step.arithmetic.scalars();
   Bounded sample{w}, rest{old};
   if (schedule.beta2 || (schedule.cap && old == *schedule.cap)) {
-    sample = scalars.rounded(sample);
+    if (old != 0 && w != 0) sample = scalars.rounded(sample);  // 1 - 0 and 1 - 1 are exact
   } else if (step.t - schedule.offset > 1) {
     double unit = scalars.unit();
     if (schedule.float32) unit = std::fmax(unit, 0x1p-23);  // the peer's power in float32 and the reference's
@@ -64,6 +64,8 @@ Bounded raised(const reference::AverageStart& start, const BoundedStep& step, Bo
 
 // (1-w) old + w sample; or a lerp, which multiplies the rounded difference of both by the lesser weight
 Bounded average(const BoundedStep& step, const BoundedWeights& w, Bounded old, Bounded sample, DType type) {
+  // what is new alone, as it came
+  if (w.sample.exactly(1) && w.old.exactly(0) && step.arithmetic.holds(type)) return sample;
   const TypeRounding& r = step.arithmetic.values();
   const Bounded a = r.product(w.old, old), b = r.product(w.sample, sample);
   double error = a.error + b.error;
@@ -257,6 +259,28 @@ class BoundedMomentum final : public BoundedTransform {
     step.scale = {1};
   }
 
+  // The same, and x - M beside it. M holds x and its own past: x - M = beta1 (x - M_old), so that of both errors the
+  // part that M shares with x falls out, and what rounding made of M remains.
+  void apply_and_subtract(BoundedStep& step, BoundedVector& residual) {
+    const BoundedWeights w = weights_at(reference::DecaySchedule::fixed(beta1_), step);
+    const DType type = step.types.of(slot_);
+    const TypeRounding& r = step.arithmetic.values();
+    residual.resize(momentum_.size());
+    restart(start_, step.t, momentum_);
+    for (size_t i = 0; i < momentum_.size(); ++i) {
+      const Bounded x = step.element(i), old = momentum_[i];
+      Bounded& now = momentum_[i];
+      now = average(step, w, old, {x.value, x.error + unit_ * x.magnitude()}, type);
+      now.error += unit_ * now.magnitude();
+      const double value = x.value - now.value, shared = w.sample.value * x.error, past = w.old.value * old.error;
+      const bool bounded = now.error < TypeRounding::kAnything;
+      const double made = bounded ? std::fmax(0, now.error - shared - past) : TypeRounding::kAnything;
+      residual[i] = r.rounded({value, (1 - w.sample.value) * x.error + past + made});
+    }
+    step.set_update(momentum_);
+    step.scale = {1};
+  }
+
   BoundedVector* state(Slot slot) override { return slot == slot_ ? &momentum_ : nullptr; }
 
  private:
@@ -277,11 +301,7 @@ class BoundedConfidence final : public BoundedTransform {
         overwrites_(of.overwrites()) {}
 
   void apply(BoundedStep& step) override {
-    residual_.resize(step.update->size());
-    for (size_t i = 0; i < residual_.size(); ++i) residual_[i] = step.element(i);
-    momentum_.apply(step);
-    for (size_t i = 0; i < residual_.size(); ++i)
-      residual_[i] = step.arithmetic.values().difference(residual_[i], (*step.update)[i]);
+    momentum_.apply_and_subtract(step, residual_);
     BoundedStep inner = step;
     inner.gradient = &residual_;
     instability_.apply(inner);

@@ -62,6 +62,8 @@ LinearBound sum_bound(const Matrix& a, const Matrix& w, bool transposed, const V
   out.bound = sizes * (gamma(double(path + 1)) + double(summed + 4) * kDoubleUnit);
   out.bound.colwise() += kUnderflow * (double(summed + path) + a.abs().rowwise().sum());
   out.bound += kUnit * (out.expected.abs() + out.bound) + kUnderflow;  // the sum with the bias
+  // A part of the sum may be an infinity where all of it is none.
+  out.bound = (sizes + out.bound < kOverflow).select(out.bound, std::numeric_limits<double>::infinity());
   return out;
 }
 

@@ -140,7 +140,8 @@ void draw_weight(const LinearProblem& p, LinearInputs& out) {
       for (double& v : w) v = d.bell() * size;
       if (p.regime == LayerRegime::ties)
         for (size_t i = 0; i < count; ++i)
-          w[i] = std::ldexp(i % size_t(p.inputs) == 0 ? 127 : double(d.between(-127, 126)) + 0.5, -12);
+          w[i] = std::ldexp(i % size_t(p.inputs) == 0 ? (d.one_in(2) ? 127 : -127) : double(d.between(-127, 126)) + 0.5,
+                            -12);  // of one input, the signs are all that differs
       out.weight = stored(weight_type(p.weight), w);
     }
   }

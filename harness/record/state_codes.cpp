@@ -127,7 +127,7 @@ void judge_codes(int64_t step, const StateCodec& codec, const StoredCodes& store
     const bool known = std::all_of(block.begin(), block.end(), usable);
     const double got = stored.scales[size_t(b)];
     if (!known) {
-      scale.where_bounded(step, per_block * b, got, got, kAnything);
+      scale.element(step, per_block * b, got, got, kAnything);
     } else if (!(zeros && logarithmic)) {
       const auto judge_one = [&](int64_t index, double stored_value, const Range& range, double divisor) {
         const double expected = range.middle / divisor;
@@ -154,7 +154,7 @@ void judge_codes(int64_t step, const StateCodec& codec, const StoredCodes& store
       const Bounded x = block[i];
       const int64_t index = begin + int64_t(i), c = stored.codes[size_t(index)];
       if (!usable(x) || !std::isfinite(read.extent)) {
-        code.where_bounded(step, index, double(c), double(c), kAnything);
+        code.element(step, index, double(c), double(c), kAnything);
         continue;
       }
       if (codec.zero_code) {

@@ -1,5 +1,6 @@
 #include "harness/case.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +12,7 @@
 #include <stdexcept>
 
 #include "harness/error.h"
+#include "harness/slots.h"
 #include "tests/harness/faulty.h"
 #include "tests/harness/trace_file.h"
 
@@ -499,6 +501,75 @@ TEST(Case, AnImpossibleProblemIsTheUsersError) {
     EXPECT_THROW(run_case(parse_problem(std::string("shape=4x4 steps=1 seed=1 ") + words), *make_subject("host")),
                  InputError)
         << words;
+}
+
+// --- averages that a subject keeps to itself ---
+
+void hide_averages(int64_t, Observation& now, const Observation&) {
+  std::erase_if(now.state, [](const SlotState& s) { return !info(s.slot).momentum; });
+  for (auto* shown : {&now.row, &now.col, &now.second_moment, &now.confidence_row, &now.confidence_col,
+                      &now.low_rank_row, &now.low_rank_col, &now.low_rank_second_moment})
+    shown->reset();
+}
+
+TEST(HiddenAverages, AreTheReferencesWithinTheirGrowingBound) {
+  for (const char* options : {"", "beta1=0.9", "beta1=0.9 momentum_of=update beta3=0.99", "factored=false",
+                              "beta2=0.9 limiter_margin=0.01"}) {
+    const std::string line = fmt::format("shape=8x8 {} storage=fp32 momentum_storage=fp32 steps=", options);
+    for (const char* rest : {"2 seed=3", "12 seed=4"}) {
+      const CaseResult result = run(line + rest, hide_averages);
+      EXPECT_EQ(result.verdict, Verdict::pass) << line << rest << ": " << result.reason;
+    }
+    const CaseResult wrong =
+        run(line + "6 seed=5", hide_averages, [](Problem& p) { p.options.beta2 = p.options.beta2 ? 0.905 : 0.5; });
+    EXPECT_EQ(wrong.verdict, Verdict::fail) << line;
+  }
+  const CaseResult coded = run("shape=8x8 storage=al8 min_quantized_size=1 steps=2 seed=3", hide_averages);
+  EXPECT_EQ(coded.verdict, Verdict::error) << "codes cannot be followed unseen";
+}
+
+// --- what ran away ---
+
+TEST(OutOfRangeCase, IsJudgedByKindAndShown) {
+  const CaseResult result =
+      run("shape=5x7x2 grad=bf16 storage=log_u8 block=1024 min_quantized_size=1 clip=0 weight_decay=20 data=extreme:-8 "
+          "init=-4 focus=weight_decay steps=12 seed=3664201824",
+          {});
+  EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+  uint64_t apart = 0;
+  for (const QuantityResult& q : result.quantities) apart += q.out_of_range;
+  EXPECT_GT(apart, 0u);
+  const CaseResult half =
+      run("shape=3x3x6x8 param=f16 storage=al16 block=64 min_quantized_size=1 parameter_norm=carried lr=0.9 "
+          "relative_step=true beta2_decay=-0.5 clip=0 data=extreme:-9 init=-4 focus=relative_step steps=4 "
+          "seed=3864346759",
+          {});
+  EXPECT_EQ(half.verdict, Verdict::pass) << half.reason;
+}
+
+TEST(OutOfRangeCase, OfAnotherKindFails) {
+  const std::string line =
+      "shape=5x7x2 grad=bf16 storage=log_u8 block=1024 min_quantized_size=1 clip=0 weight_decay=20 data=extreme:-8 "
+      "init=-4 steps=12 seed=3664201824";
+  // a number where the reference has left them
+  const CaseResult number = run(line, [](int64_t step, Observation& now, const Observation&) {
+    if (step == 7) set_float(now.parameter, 64, 1);
+  });
+  EXPECT_EQ(number.verdict, Verdict::fail);
+  EXPECT_EQ(number.first_broken_step, 7);
+  // no number where the reference has one
+  const CaseResult early = run(line, [](int64_t step, Observation& now, const Observation&) {
+    if (step == 6) set_float(now.parameter, 64, std::numeric_limits<float>::infinity());
+  });
+  EXPECT_EQ(early.verdict, Verdict::fail);
+  EXPECT_EQ(early.first_broken_step, 6);
+}
+
+TEST(OutOfRangeCase, WithoutAFiniteStepIsVacuous) {
+  const CaseResult result =
+      run("shape=4x4 param=f16 lr=1e6 scale_parameter=false clip=0 storage=fp32 steps=2 seed=1", {});
+  EXPECT_EQ(result.verdict, Verdict::vacuous);
+  EXPECT_EQ(result.reason, "every value ran out of range");
 }
 
 }  // namespace

@@ -265,6 +265,73 @@ TEST(JudgeSteps, ARunMayBeginAtACheckpoint) {
   EXPECT_THROW(rest.judged(), InputError);
 }
 
+// --- could it have failed? ---
+
+TEST(JudgeSteps, OfZerosNothingComesAndThatIsRight) {
+  Training training;
+  training.steps.made.options = R"({"lr": 0.01})";
+  for (StepShown& shown : training.steps.all) shown.gradient->data.setZero();
+  training.run();
+  EXPECT_EQ(training.judged().verdict, Verdict::pass) << training.judged().reason;
+  training.steps.all[3].parameter.data[0] += 0x1p-50;
+  EXPECT_EQ(training.judged().verdict, Verdict::fail);
+}
+
+TEST(JudgeSteps, AnOptionThatShowsNowhereIsNotProved) {
+  const auto proof = [](const CaseResult& result, const std::string& option) {
+    for (const CaseResult::Proof& p : result.proofs)
+      if (p.option == option) return p.proved;
+    ADD_FAILURE() << option << " is not among the proofs";
+    return false;
+  };
+  Training training;
+  training.steps.made.options = R"({"lr": 0.02, "weight_decay": 0.1, "beta2_decay": -0.8, "d": 1000.0})";
+  training.run();
+  const CaseResult result = training.judged();
+  EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+  EXPECT_TRUE(proof(result, "lr=0.02"));
+  EXPECT_TRUE(proof(result, "weight_decay=0.1"));
+  EXPECT_EQ(result.proofs.size(), 3u) << "beta2_decay has its default";
+  // In bfloat16 a decay of lr * 0.1 = 2e-6 of the parameter is no bit of it.
+  Training coarse;
+  coarse.steps.made.options = R"({"lr": 2e-5, "weight_decay": 0.1, "eps": [null, 300.0]})";
+  coarse.steps.made.parameter = DType::bfloat16;
+  coarse.steps.made.slots.clear();
+  coarse.steps.made.state.clear();
+  for (double& x : coarse.steps.made.start.data) x = round_to(DType::bfloat16, x);
+  coarse.run();
+  Tensor before = coarse.steps.made.start;
+  for (StepShown& shown : coarse.steps.all) {
+    shown.state.clear();
+    for (int64_t i = 0; i < before.size(); ++i)  // the step without the decay
+      shown.parameter.data[i] = round_to(DType::bfloat16, shown.parameter.data[i]);
+  }
+  EXPECT_FALSE(proof(coarse.judged(), "weight_decay=0.1"));
+}
+
+// Every element of the parameter has an infinite bound: nothing was judged.
+TEST(JudgeSteps, AParameterWithoutABoundIsNoPass) {
+  Training training;
+  training.steps.made.parameter = DType::float32;
+  training.steps.made.options = R"({"eps": [0.0, 0.001]})";
+  training.steps.made.slots.clear();
+  training.steps.made.state.clear();
+  for (double& x : training.steps.made.start.data) x = double(float(x));
+  for (size_t t = 0; t < 6; ++t)  // averages that underflow: nothing bounds what is divided by their root
+    for (double& x : training.steps.all[t].gradient->data) x = double(float(x * 0x1p-75));
+  training.run();
+  for (StepShown& shown : training.steps.all) {
+    shown.state.clear();
+    for (double& x : shown.parameter.data) x = double(float(x));
+  }
+  const CaseResult result = training.judged();
+  EXPECT_NE(result.verdict, Verdict::pass);
+  uint64_t unbounded = 0;
+  for (const QuantityResult& q : result.quantities)
+    if (q.quantity == Quantity::parameter) unbounded = q.unbounded;
+  EXPECT_EQ(unbounded, 6u * 35);
+}
+
 TEST(JudgeSteps, StateOfAnotherSizeIsRefused) {
   Training training;
   training.run();

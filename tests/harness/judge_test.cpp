@@ -23,8 +23,9 @@ TEST(ErrorRatio, IsTheErrorInUnitsOfTheBound) {
 
 TEST(ErrorRatio, NanNeverPassesForANumber) {
   for (const double bound : {0.0, 1.0, 1e300, kInfinity, kNan, -1.0})
-    for (const double number : {0.0, -0.0, 1.0, 1e300, kInfinity, -kInfinity}) {
-      EXPECT_EQ(error_ratio(kNan, number, bound), kInfinity) << number << " +- " << bound;
+    for (const double number : {0.0, -0.0, 1.0, -1e38, 1e300, kInfinity, -kInfinity}) {
+      const bool beyond = std::fabs(number) > kLargest && (std::isfinite(number) || std::isnan(bound));
+      EXPECT_EQ(error_ratio(kNan, number, bound), beyond ? 0 : kInfinity) << number << " +- " << bound;
       EXPECT_EQ(error_ratio(number, kNan, bound), kInfinity) << number << " +- " << bound;
     }
 }
@@ -51,7 +52,41 @@ TEST(ErrorRatio, AnInfinityIsAdmissibleOnlyWhereTheBoundReachesOverflow) {
   EXPECT_EQ(error_ratio(-kInfinity, kInfinity, kInfinity), kInfinity);
   EXPECT_EQ(error_ratio(kInfinity, 60000, 5504, largest_finite(DType::float16)), 0);
   EXPECT_EQ(error_ratio(kInfinity, 60000, 5503, largest_finite(DType::float16)), kInfinity);
-  EXPECT_EQ(error_ratio(kInfinity, kLargest, kNan), kInfinity);
+  EXPECT_EQ(error_ratio(kInfinity, 1, kNan), kInfinity);
+}
+
+// Both beyond the type's range, and of a kind that the reference admits.
+TEST(OutOfRange, IsJudgedByKind) {
+  EXPECT_TRUE(out_of_range(kNan, kNan, 0));
+  EXPECT_TRUE(out_of_range(kInfinity, kInfinity, 0));
+  EXPECT_TRUE(out_of_range(kInfinity, 1e66, 1e50));
+  EXPECT_TRUE(out_of_range(kNan, -3.79e66, 1e87));  // terms of both signs, each an infinity
+  EXPECT_TRUE(out_of_range(kInfinity, -3.79e66, 1e87));
+  EXPECT_TRUE(out_of_range(kNan, kInfinity, kNan));  // an infinity times what may have been zero
+  EXPECT_TRUE(out_of_range(kInfinity, 65520, 0, rounding_interval(DType::float16, kInfinity).low));
+  EXPECT_FALSE(out_of_range(kInfinity, -1e66, 1e50)) << "the other sign";
+  EXPECT_FALSE(out_of_range(-kInfinity, kInfinity, kNan)) << "the other sign";
+  EXPECT_FALSE(out_of_range(kNan, kInfinity, 1)) << "an infinity was certain";
+  EXPECT_FALSE(out_of_range(kNan, 70000, 1, largest_finite(DType::float16))) << "a number in float32";
+  EXPECT_FALSE(out_of_range(kNan, 1e38, 1e40)) << "the reference is in range";
+  EXPECT_FALSE(out_of_range(3e38, 1e66, 1e60)) << "the subject is in range";
+  EXPECT_EQ(error_ratio(3e38, 1e66, 1e60), 1e66 / 1e60);
+}
+
+TEST(OutOfRange, CountsApart) {
+  for (const bool whole : {false, true}) {
+    QuantityJudge judge(Quantity::parameter);
+    const std::vector<float> got = {float(kInfinity), float(kNan), 1, -float(kInfinity)};
+    const std::vector<double> expected = {1e66, kNan, 1.5, 1e66}, bound = {1e60, 1, 1, 1e60};
+    if (whole)
+      judge.array(1, got, expected, bound);
+    else
+      for (size_t i = 0; i < got.size(); ++i) judge.element(1, int64_t(i), got[i], expected[i], bound[i]);
+    EXPECT_EQ(judge.result().out_of_range, 2u);
+    EXPECT_EQ(judge.result().ratios.total(), 2u);
+    EXPECT_EQ(judge.result().outside, 1u) << "an infinity of the other sign";
+    EXPECT_EQ(judge.result().worst.index, 3);
+  }
 }
 
 TEST(ErrorRatio, ABoundOfZeroAcceptsEqualityAlone) {
@@ -102,17 +137,27 @@ TEST(QuantityJudge, TakesARatioThatIsNotANumberAsBroken) {
 
 TEST(QuantityJudge, CountsElementsWithoutABoundApart) {
   QuantityJudge judge(Quantity::parameter_drift);
-  judge.where_bounded(1, 0, 3, 1, kInfinity);
-  judge.where_bounded(1, 1, kInfinity, 1, kInfinity);
   EXPECT_FALSE(judge.touched());
+  judge.element(1, 0, 3, 1, kInfinity);
+  judge.element(1, 1, kInfinity, 1, kNan);
+  EXPECT_TRUE(judge.touched()) << "and is shown";
   EXPECT_EQ(judge.result().ratios.total(), 0u);
   EXPECT_EQ(judge.result().unbounded, 2u);
-  judge.where_bounded(1, 2, 1.5, 1, 1);
-  judge.where_bounded(2, 3, kNan, 1, kInfinity);
-  judge.where_bounded(2, 4, 1, kInfinity, kInfinity);
+  judge.element(1, 2, 1.5, 1, 1);
+  judge.element(2, 3, kNan, 1, kInfinity);
+  judge.element(2, 4, 1, kInfinity, kInfinity);
   EXPECT_EQ(judge.result().unbounded, 2u);
   EXPECT_EQ(judge.result().ratios.total(), 3u);
   EXPECT_EQ(judge.result().outside, 2u);
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    const std::vector<double> values = {1, 2, 3}, bound = {kInfinity, kNan, 1};
+    std::vector<std::byte> got(3 * size_of(type));
+    store(type, values, got.data());
+    QuantityJudge stored(Quantity::parameter);
+    stored.stored(1, type, got, values, bound);
+    EXPECT_EQ(stored.result().unbounded, 2u) << to_string(type);
+    EXPECT_EQ(stored.result().ratios.total(), 1u) << to_string(type);
+  }
 }
 
 TEST(QuantityJudge, AnArrayIsJudgedAsItsElementsAre) {
@@ -195,7 +240,6 @@ TEST_P(Stored, NanAndInfinitiesAreWhatTheReferenceSays) {
   EXPECT_EQ(stored_ratio(type, kNan, 1, 1e300), kInfinity);
   EXPECT_EQ(stored_ratio(type, 1, kNan, 1e300), kInfinity);
   EXPECT_EQ(stored_ratio(type, kNan, kNan, 0), 0);
-  EXPECT_EQ(stored_ratio(type, 1, 1, kNan), kInfinity);
   EXPECT_EQ(stored_ratio(type, kInfinity, kInfinity, 0), 0);
   EXPECT_EQ(stored_ratio(type, -kInfinity, kInfinity, 0), kInfinity);
   EXPECT_EQ(stored_ratio(type, 1, kInfinity, 1), kInfinity);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -231,6 +232,76 @@ TEST_F(Program, RefusesRecordedRunsThatItCannotJudge) {
   expect_refused("case 'recorded tensor=x'", "expected trace=FILE tensor=NAME");
   expect_refused("case 'recorded trace=x'", "x: cannot be read");
   expect_refused("case 'recorded trace=x tensor=y shape=3'", "expected one of trace, tensor, arithmetic, subnormals");
+}
+
+// A library built with fast-math changes the mode of the process that loads it.
+TEST_F(Program, RefusesAFloatingPointModeThatIsNotIeees) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer wants to be loaded first";
+#endif
+  const std::string preload = fmt::format("LD_PRELOAD={} PLUMBLINE_TEST_MODE=", FLOATING_POINT_MODE_LIBRARY);
+  for (const std::string& command :
+       {std::string("case 'shape=4x4 steps=1 seed=1' --subject host"),
+        std::string("verify --suite quick --subject host"),
+        std::string("verify --family w8a8 --suite quick --subject host"), fmt::format("judge '{}'", CONFORMANCE_FOLDER),
+        fmt::format("conformance '{}'", CONFORMANCE_FOLDER)}) {
+    expect_refused(command, "makes subnormal numbers zero: expected IEEE arithmetic", preload + "flush");
+    expect_refused(command, "makes subnormal numbers zero", preload + "denormals");
+    expect_refused(command, "does not round to nearest: expected IEEE arithmetic", preload + "upward");
+  }
+  const Ended none = run("case 'shape=8x8 steps=1 seed=1' --subject host", preload + "none");
+  EXPECT_EQ(none.code, 0) << none.err;
+}
+
+TEST_F(Program, ANightDrawsFromASeedOfItsOwn) {
+  const auto seed_of = [&](const std::string& more) {
+    const Ended ended =
+        run("verify --suite nightly --family w8a8 --subject host --budget 0.001s --report report " + more);
+    const size_t at = ended.err.find("seed ");
+    return at == ended.err.npos ? "" : ended.err.substr(at, ended.err.find('\n', at) - at);
+  };
+  const std::string first = seed_of("");
+  EXPECT_NE(first, "");
+  EXPECT_NE(seed_of(""), first);
+  EXPECT_EQ(seed_of("--seed 7"), "") << "given: the summary says it";
+  expect_refused("verify --suite nightly --subject host --shard 0/2", "--seed: missing");
+}
+
+TEST_F(Program, SaysWhichOptionsNoRecordingProves) {
+  // eps1 = 1e-30 where the recorded run had none: invisible beside squares of its gradients.
+  std::string bytes = text(fs::path(CONFORMANCE_FOLDER) / "rlx-default.safetensors");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  nlohmann::json header = nlohmann::json::parse(bytes.substr(8, length));
+  nlohmann::json options = nlohmann::json::parse(header["__metadata__"]["options"].get<std::string>());
+  options["eps1"] = 2e-30;
+  header["__metadata__"]["options"] = options.dump();
+  TraceFile file;
+  file.header = header;
+  file.data = bytes.substr(8 + length);
+  file.write(folder_ / "unproved.safetensors");
+  const std::string said = "without proof of eps1=2e-30 (unproved.safetensors)\n";
+  const Ended ended = run("judge ../unproved.safetensors");
+  EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
+  EXPECT_TRUE(ended.out.ends_with("green, " + said)) << ended.out;
+  const Ended strict = run("judge ../unproved.safetensors --require-proof");
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_TRUE(strict.out.ends_with(said)) << strict.out;
+}
+
+TEST_F(Program, OneTensorThatCannotBeJudgedIsAnErrorOfItsOwn) {
+  const std::string bytes = text(fs::path(CONFORMANCE_FOLDER) / "torch-default.safetensors");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  TraceFile file;
+  file.header = nlohmann::json::parse(bytes.substr(8, length));
+  file.data = bytes.substr(8 + length);
+  file.header.erase("grad/16x16@3");
+  file.write(folder_ / "gap.safetensors");
+  const Ended ended = run("judge ../gap.safetensors");
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.out, HasSubstr("error 1"));
+  EXPECT_THAT(ended.out, HasSubstr("array grad/16x16@3 is missing"));
 }
 
 TEST_F(Program, RefusesImpossibleCombinations) {

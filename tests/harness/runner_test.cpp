@@ -89,6 +89,18 @@ TEST(Runner, WithoutALimitSkipsNothing) {
   EXPECT_EQ(run(plan(20), recorder).verdicts[size_t(Verdict::skipped)], 0u);
 }
 
+TEST(Runner, AGeneratorWhoseDrawsOftenCannotFailIsRed) {
+  const Problem never = parse_problem("shape=32x32 clip=1000 focus=clip steps=2 seed=1"),
+                once = parse_problem("shape=8x8 steps=2 seed=1");
+  const std::vector<PlannedCase> cases(6, {never, "x", false, [&](int) { return once; }});
+  Recorder recorder;
+  const RunSummary summary = run(cases, recorder);
+  EXPECT_EQ(summary.verdicts[size_t(Verdict::pass)], 6u);
+  EXPECT_EQ(summary.redrawn, 6u);
+  ASSERT_EQ(summary.errors.size(), 1u);
+  EXPECT_THAT(summary.errors[0], HasSubstr("6 cases of 6 could not have failed"));
+}
+
 TEST(Runner, BadInputShowsBeforeAnyListenerBegins) {
   std::vector<PlannedCase> cases = plan(3);
   cases[2].optimizer().shape = {0};

@@ -161,6 +161,44 @@ TEST(Property, GivesUpOnASubjectThatHasNothingToJudge) {
     EXPECT_EQ(check_property(find_property(name), mute, fresh_seed(), 10).outcome, Outcome::gave_up) << name;
 }
 
+// A subject that runs nothing with momentum; and one that runs everything, but shows no state.
+class WithoutMomentum final : public harness::Subject {
+ public:
+  std::string name() const override { return "plain"; }
+  std::string cannot_run(const Problem& problem) const override {
+    return problem.options.beta1 ? "it has no momentum" : "";
+  }
+  std::unique_ptr<harness::Session> start(const Problem& problem, std::span<const std::byte> parameter) const override {
+    EXPECT_FALSE(problem.options.beta1) << "asked for what it cannot run";
+    return host_->start(problem, parameter);
+  }
+
+ private:
+  std::unique_ptr<harness::Subject> host_ = harness::make_subject("host");
+};
+
+TEST(Property, AsksWhetherTheSubjectCanRunAProblem) {
+  const WithoutMomentum subject;
+  const PropertyResult agreement = check_property(find_property("agreement"), subject, fresh_seed(), 40);
+  EXPECT_EQ(agreement.outcome, Outcome::held) << agreement.counterexample;
+  const PropertyResult momentum = check_property(find_property("momentum"), subject, fresh_seed(), 20);
+  EXPECT_EQ(momentum.outcome, Outcome::not_run);
+  EXPECT_EQ(momentum.counterexample, "it has no momentum");
+  EXPECT_EQ(momentum.cases, 0);
+  EXPECT_TRUE(describe_properties({agreement, momentum}).green);
+  EXPECT_FALSE(describe_properties({momentum}).green) << "nothing was judged";
+}
+
+TEST(Property, ThatJudgedNothingIsNoPass) {
+  const FaultySubject mute([](int64_t, Observation& now, const Observation&) {
+    now.state.clear();
+    now.step_size.reset();
+    now.keep.reset();
+  });
+  for (const char* name : {"momentum", "step_size", "clip", "decay_alone", "unbiased", "carried_norm"})
+    EXPECT_EQ(check_property(find_property(name), mute, fresh_seed(), 10).outcome, Outcome::gave_up) << name;
+}
+
 TEST(Shrinking, EndsAtTheSmallestProblemThatStillFails) {
   const Property fails_from_six_elements_on{"test", "", "", [](const harness::Subject&) {
                                               const Problem p = *problems();

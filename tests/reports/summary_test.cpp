@@ -70,13 +70,23 @@ TEST(Summary, ShowsNoQuantileAboveTheLargestRatio) {
   EXPECT_EQ(row(s, SizeClass::small).quantile(0.99), 0.51);
 }
 
-TEST(Summary, ALooseQuantityIsOneWhoseClassHasElementsAllFarFromTheBound) {
-  const auto loose = [](int64_t elements, double ratio) {
-    const auto s = samples::summarize({with_ratio("a", elements, ratio)});
+std::vector<CaseResult> as_many(size_t count, const CaseResult& one) {
+  std::vector<CaseResult> all(count, one);
+  for (size_t i = 0; i < count; ++i) all[i].line += std::to_string(i);
+  return all;
+}
+
+TEST(Summary, ALooseQuantityIsOneWhoseCasesAreManyAndAllFarFromTheBound) {
+  const auto loose = [](int64_t elements, double ratio, size_t cases = harness::kLooseCases) {
+    const auto s = samples::summarize(as_many(cases, with_ratio("a", elements, ratio)));
     const auto size = harness::size_class(elements);
     return is_loose(row(s, size), size);
   };
   EXPECT_TRUE(loose(64, 0.19));
+  EXPECT_FALSE(loose(64, 0.19, harness::kLooseCases - 1)) << "so few say nothing";
+  auto mixed = as_many(harness::kLooseCases, with_ratio("a", 64, 0.19));
+  mixed.push_back(with_ratio("b", 64, 0.2));
+  EXPECT_FALSE(is_loose(row(samples::summarize(mixed), SizeClass::small), SizeClass::small));
   EXPECT_FALSE(loose(64, 0.2));
   EXPECT_TRUE(loose(65, 0.049));
   EXPECT_FALSE(loose(65, 0.05));
@@ -88,9 +98,10 @@ TEST(Summary, ALooseQuantityIsOneWhoseClassHasElementsAllFarFromTheBound) {
 
 TEST(Summary, AComparisonThatAdmitsNothingButEqualityIsExactAndNotLoose) {
   CaseResult equal = with_ratio("a", 10, 0);
-  EXPECT_TRUE(is_loose(row(samples::summarize({equal}), SizeClass::small), SizeClass::small));
+  EXPECT_TRUE(
+      is_loose(row(samples::summarize(as_many(harness::kLooseCases, equal)), SizeClass::small), SizeClass::small));
   equal.quantities[0].worst.bound = 0;
-  const auto s = samples::summarize({equal});
+  const auto s = samples::summarize(as_many(harness::kLooseCases, equal));
   EXPECT_TRUE(row(s, SizeClass::small).exact());
   EXPECT_FALSE(is_loose(row(s, SizeClass::small), SizeClass::small));
   const auto mixed = samples::summarize({equal, with_ratio("b", 10, 0)});

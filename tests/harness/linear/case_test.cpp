@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
 
 #include "harness/error.h"
+#include "harness/linear/data.h"
 #include "harness/linear/subject.h"
 #include "harness/subject.h"
+#include "tests/harness/trace_file.h"
 
 namespace plumbline::harness {
 namespace {
@@ -171,6 +174,37 @@ TEST(LinearCase, ARecordingThatDoesNotFitIsBadInput) {
       run([](LinearObservation&) {}, "w8a8 tokens=20 inputs=64 outputs=24 layer=33x64x48-float32-tensor seed=1"),
       InputError);
   EXPECT_THROW(run([](LinearObservation&) {}, "w8a8 layer=none seed=1"), InputError);
+}
+
+// Weights of the size of float32's range: sums run out of it, in the layer as in the reference.
+TEST(LinearCase, ScalesAtTheEndOfTheRangeAreJudgedByKind) {
+  TraceFile file;
+  auto& meta = file.header["__metadata__"];
+  meta = {{"format", "w8a8-linear/1"}, {"tokens", "20"},     {"in_features", "16"},
+          {"out_features", "4"},       {"dtype", "float32"}, {"fp8_scaling", "tensor"}};
+  const auto add = [&](const char* name, const char* type, std::vector<int64_t> shape, const auto& values) {
+    file.add(name, type, std::move(shape),
+             {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])});
+  };
+  std::vector<float> x(20 * 16), grad(20 * 4), scale = {std::numeric_limits<float>::max()};
+  std::vector<uint8_t> weight(4 * 16);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(int(i * 7 % 31) - 15) / 8;
+  for (size_t i = 0; i < grad.size(); ++i) grad[i] = float(int(i * 5 % 17) - 8) / 4;
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] = uint8_t(i * 11 % 0x40 | (i % 3 == 0 ? 0x80 : 0));
+  add("x", "F32", {20, 16}, x);
+  add("grad_output", "F32", {20, 4}, grad);
+  add("weight_fp8", "U8", {4, 16}, weight);
+  add("weight_scale_fp8", "F32", {1}, scale);
+  const auto path = std::filesystem::path(testing::TempDir()) / "plumbline-largest-scale.safetensors";
+  file.write(path);
+  for (const LayerMode mode : {LayerMode::int8, LayerMode::fp8}) {
+    LinearProblem problem = recorded_problem(path.string());
+    problem.mode = mode;
+    const CaseResult result = run([](LinearObservation&) {}, to_string(problem).c_str());
+    EXPECT_TRUE(result.verdict == Verdict::pass || result.verdict == Verdict::vacuous)
+        << to_string(mode) << ": " << to_string(result.verdict) << ": " << result.reason;
+  }
+  std::filesystem::remove(path);
 }
 
 }  // namespace
