@@ -32,6 +32,8 @@ Problem realize(Problem problem) {
   return problem;
 }
 
+}  // namespace
+
 class CaseRun {
  public:
   // Without a subject: another drives it, by the parts that StepJudge shows.
@@ -493,8 +495,6 @@ class CaseRun {
   CaseTimes times_;
   Stopwatch watch_;
 };
-
-}  // namespace
 
 struct StepJudge::Impl : CaseRun {
   using CaseRun::CaseRun;

@@ -72,7 +72,8 @@ std::optional<Optimizer> OptionProofs::without(const std::string& options, const
 }
 
 void OptionProofs::change(const std::string& options) {
-  for (const auto& [name, value] : json::parse(options).items()) {
+  const json given = json::parse(options);
+  for (const auto& [name, value] : given.items()) {
     auto at = std::find(names_.begin(), names_.end(), name);
     std::optional<Optimizer> other = without(options, name);
     if (at == names_.end()) {
