@@ -97,7 +97,7 @@ LiveRun reference_run(const LiveProblem& problem, const std::string& options) {
   reference::Optimizer optimizer =
       dialect.make(live_options(options), problem.shape,
                    {.epsilon = 2 * unit_roundoff(problem.parameter), .recorded_projection = !dialect.makes_projection});
-  const DType kept = problem.parameter == DType::float64 ? DType::float64 : DType::float32;
+  const DType kept = problem.parameter;  // the shortest that a subject may keep its state in
   LiveRun run;
   run.start = initial_parameter(problem);
   Tensor parameter = run.start.values;

@@ -22,7 +22,7 @@ std::vector<double> beside(double x, bool whole) {
   if (x == 0) return {0.1, 0.01, -0.1, 1};
   if (x > 0.5 && x < 1) return {1 - 4 * (1 - x), 0.5, 1 - (1 - x) / 2, 0};  // the weight of an average
   if (std::fabs(x) < 1e-5) return {1e-3, 1e-6, 0};                          // a floor: where it would act
-  return {x / 2, 2 * x, 8 * x, 0};
+  return {x / 2, 2 * x, 64 * x, 0};  // far enough for a cap that depends on the step
 }
 
 // Values of one option other than its default, as JSON; not all of them valid.

@@ -213,6 +213,7 @@ void LivePlan::ask(const LiveSubject& subject) {
       };
       p.shape = base.shape;
       p.steps = 3;
+      if (value == option.standard) p.options = "{}";
       if (!takes(p)) {
         leave_out("the subject cannot: " + reason);
       } else {

@@ -13,7 +13,7 @@ namespace plumbline::harness::live {
 namespace {
 
 constexpr size_t kShrunk = 5;     // kinds of failures
-constexpr size_t kShown = 6;      // items of a list on the first screen
+constexpr size_t kShown = 10;     // items of a list on the first screen
 constexpr int kProofsTried = 40;  // cases of one value
 
 std::string some(const std::vector<std::string>& items) {

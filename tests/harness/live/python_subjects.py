@@ -17,8 +17,8 @@ class AsClass:
     """The example's rule with state of its own."""
 
     def __init__(self, parameters, **options):
-        if "maximize" in options:
-            raise NotImplementedError("no ascent")
+        if "maximize" in options or "foreach" in options:
+            raise NotImplementedError("neither ascent nor foreach")
         self.options, self.t, self.kept = options, 0, {}
 
     def step(self, parameters, gradients):

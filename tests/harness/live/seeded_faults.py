@@ -25,7 +25,7 @@ FAULTS = [
     ("no decay of zeros' neighbours", "for (int64_t i = 0; i < n; ++i) p[i] *=", "for (int64_t i = 1; i < n; ++i) p[i] *=",
      {"parameter"}),
     ("last column left out of rows", "for (int64_t j = 0; j < cols; ++j) sum +=",
-     "for (int64_t j = 0; j < cols - (cols > 64); ++j) sum +=", {"row"}),
+     "for (int64_t j = 0; j < cols - (cols > 32); ++j) sum +=", {"row"}),
     ("the first step's clock", "    ++t;\n", "    t += t == 0 ? 2 : 1;\n", {"row", "col", "second_moment"}),
     ("no relative cap", "std::min(lr, 1 / std::sqrt(double(t)))", "lr", {"parameter"}),
     ("weight decay left out", "    if (weight_decay != 0)\n      for (int64_t i = 0; i < n; ++i) p[i] *= float(1 - lr * weight_decay);\n",
