@@ -162,7 +162,8 @@ class CaseRun {
     writes_beyond_ = writes_beyond;
     clock_ = observed_.steps_taken;
     keep_failure(step);
-    for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
+    if (observed_.steps_taken > 0)
+      for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
     momentum_ = nullptr;
     std::swap(previous_, observed_);
   }
@@ -401,7 +402,9 @@ class CaseRun {
       ledger_->step(step, gradient_.values, bounds_, views_, &expected_, observed_.parameter, judges_,
                     options_.record_drift ? &drift_ : nullptr);
     keep_failure(step);
-    for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
+    // Before the first step that is taken, averages are zero, also in a storage without a code for it.
+    if (observed_.steps_taken > 0)
+      for (size_t i = 0; i < observed_.state.size(); ++i) std::swap(before_.slot[observed_.state[i].slot], decoded_[i]);
     carry_hidden();
     momentum_ = nullptr;
     before_.previous_norm = observed_.previous_norm.value_or(0);

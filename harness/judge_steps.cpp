@@ -248,8 +248,7 @@ class StepsCase {
       if (shown.stepped()) {
         const Signal signal = observe(shown, state_before[k], local_->reference.state(slot.slot)->data,
                                       *local_->worst.state(slot.slot), types_.of(slot.slot));
-        // What a parameter of few bits carries beside it may move without it.
-        update_seen_ |= head_.storage != ParameterStorage::nearest && signal.exceeds_bound();
+        state_seen_ |= signal.exceeds_bound();
       }
     }
     compare_parameter(t, shown, record_drift);
@@ -334,10 +333,11 @@ class StepsCase {
     }
     const Signal signal = observe(shown, before_.data, expected, may, head_.parameter);
     update_seen_ |= signal.exceeds_bound();
+    parameter_bounded_ |= signal.bounded();
     if (shown.exact && carried_before_.size() == expected.size())
       update_seen_ |=
           observe(shown, carried_before_, expected, store_.carried(worst), types_.parameter).exceeds_bound();
-    still_ &= signal.still() && (shown.gradient->data == 0).all();
+    still_ &= signal.still() && (shown.gradient->data == 0).all() && (got == before_.data).all();
     proofs_.step(clock_, shown, slots_, local_->reference, local_->parameter, may, local_->worst, types_);
     if (free_running_)
       compare_one(Quantity::parameter_drift, got, global_->parameter.data, global_->worst_parameter,
@@ -392,6 +392,9 @@ class StepsCase {
     return signal;
   }
 
+  // A parameter may move by less than its type shows; without a bound in every step it was not judged at all.
+  bool update_noticed() const { return update_seen_ || (state_seen_ && parameter_bounded_); }
+
   void decide(CaseResult& out) const {
     // The first excess in time, then in the order of the computation, names the stage.
     const QuantityJudge* first = nullptr;
@@ -413,12 +416,12 @@ class StepsCase {
       out.reason = fmt::format("{}: parameter: {}", head_.tensor, fault);
     } else if (clock_ > head_.clock && still_) {
       // Of nothing but zeros nothing was to come, and nothing came: right, whatever else that leaves open.
-    } else if (!in_range_ || !idle_noticed_ || !update_seen_ || !varied_) {
+    } else if (!in_range_ || !idle_noticed_ || !update_noticed() || !varied_) {
       out.verdict = Verdict::vacuous;
-      out.reason = !in_range_       ? "every value ran out of range"
-                   : !idle_noticed_ ? "an optimizer that does nothing would pass"
-                   : !update_seen_  ? "the parameter's bound exceeds its update in every step"
-                                    : "what is recorded is constant or mostly zero";
+      out.reason = !in_range_          ? "every value ran out of range"
+                   : !idle_noticed_    ? "an optimizer that does nothing would pass"
+                   : !update_noticed() ? "the parameter's bound exceeds its update in every step"
+                                       : "what is recorded is constant or mostly zero";
     } else if (improbable_ > 0) {
       out.verdict = Verdict::marginal;
       out.reason = fmt::format("{} values beyond what sums with independent roundings would give, first {}",
@@ -467,7 +470,10 @@ class StepsCase {
   std::string improbable_where_;
   bool in_range_ = false, idle_noticed_ = false, varied_ = false, broken_ = false;
   bool update_seen_ = false;  // in some step, the parameter's change exceeded its bound
-  bool still_ = true;         // every gradient was zero, and was to move nothing
+  bool state_seen_ = false;   // or that of a recorded state did,
+  bool parameter_bounded_ =
+      false;           // and the parameter had a bound in some step: it is what a type of few bits leaves of it
+  bool still_ = true;  // every gradient was zero, and was to move nothing
   BoundedChain::Acted acted_;
   CaseTimes times_;
   Stopwatch watch_;

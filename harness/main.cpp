@@ -138,7 +138,7 @@ class Judged final : public Listener {
 // Before a run of some length: how long it will take here.
 void say_how_long(const CasePlan& cases, const Subject& subject, const RunOptions& options) {
   const std::optional<double> seconds = estimate_seconds(cases, subject, options);
-  if (!seconds || *seconds < 5) return;
+  if (!seconds || *seconds < 5 || interrupt_signal() != 0) return;
   const double limit = options.budget > 0 ? std::min(*seconds, options.budget) : *seconds;
   const std::string duration = limit < 90     ? fmt::format("{:.0f} s", limit)
                                : limit < 5400 ? fmt::format("{:.0f} minutes", limit / 60)
@@ -146,6 +146,22 @@ void say_how_long(const CasePlan& cases, const Subject& subject, const RunOption
   fmt::print(stderr, "{} cases: about {} here, and studies after them{}\n", cases.size(), duration,
              limit < *seconds ? "; the budget cuts them short" : "");
 }
+
+// Says it once the reports have begun: a folder that cannot be written is refused before anything runs, and the verdict
+// of an older run is gone while this one is measured.
+class Forecast final : public Listener {
+ public:
+  Forecast(const CasePlan& cases, const Subject& subject, const RunOptions& options)
+      : cases_(cases), subject_(subject), options_(options) {}
+  void begin(const RunDescription&, uint64_t) override { say_how_long(cases_, subject_, options_); }
+  void on_case(const CaseResult&) override {}
+  void end(const RunSummary&) override {}
+
+ private:
+  const CasePlan& cases_;
+  const Subject& subject_;
+  const RunOptions& options_;
+};
 
 // Runs planned cases under the reports, the progress line and the summary.
 int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o, const std::string& suite,
@@ -167,12 +183,16 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
   description.suite_cases = planned;
   description.suite_checksum = lines;
 
+  const auto twin = twin_of(subject);
+  const RunOptions options = {budget, o.accept_part, twin.get(), o.threads, o.bundles, studies};
   std::vector<std::unique_ptr<Listener>> owned;
-  owned.reserve(report_writers().size() + 2 + censuses.size());
+  owned.reserve(report_writers().size() + 3 + censuses.size());
   for (const ReportWriter& writer : report_writers()) owned.push_back(writer.make(o.report));
   auto terminal = std::make_unique<TerminalSummary>(o.report + "/report.html", wants_colour(stdout));
   TerminalSummary& summary_text = *terminal;
   owned.push_back(std::move(terminal));
+  // Of a stranger's library no case runs that is not reported.
+  if (!o.quiet && !also && !more) owned.push_back(std::make_unique<Forecast>(cases, subject, options));
   if (!o.quiet) owned.push_back(std::make_unique<ProgressLine>(stderr));
   for (Census* census : censuses) owned.push_back(std::make_unique<CensusListener>(*census));
   std::vector<Listener*> listeners;
@@ -180,10 +200,6 @@ int run_reported(CasePlan cases, const Subject& subject, const CommonOptions& o,
   for (const auto& listener : owned) listeners.push_back(listener.get());
   if (also) listeners.push_back(also);
 
-  const auto twin = twin_of(subject);
-  const RunOptions options = {budget, o.accept_part, twin.get(), o.threads, o.bundles, studies};
-  // Of a stranger's library no case runs that is not reported.
-  if (!o.quiet && !also && !more) say_how_long(cases, subject, options);
   const InterruptWatch watch;
   run_cases(cases, subject, description, listeners, options);
   if (!o.quiet && more)
@@ -253,15 +269,16 @@ CLI::App* add_help(CLI::App& app, HelpOptions& o) {
 }
 
 int print_help(const CLI::App& app, const HelpOptions& o) {
+  const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == o.command; });
+  if (!o.command.empty() && named.empty()) refuse_command(app, o.command);
   if (o.man) {
     fmt::print("{}", man_page(app, describe_machine("").version));
   } else if (!o.shell.empty()) {
     fmt::print("{}", completion(app, o.shell));
   } else if (o.command.empty()) {
-    fmt::print("{}", app.help());
+    // Not app.help(), which speaks of the command that was given: of this one.
+    fmt::print("{}", app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal));
   } else {
-    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == o.command; });
-    if (named.empty()) refuse_command(app, o.command);
     fmt::print("{}", named.front()->help("plumbline"));
   }
   return 0;

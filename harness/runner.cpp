@@ -62,6 +62,8 @@ std::optional<double> estimate_seconds(const CasePlan& cases, const Subject& sub
   tbb::parallel_for(
       size_t(0), count,
       [&](size_t i) {
+        if (interrupt_signal() != 0) failed = true;
+        if (failed) return;
         const PlannedCase planned = cases[i * cases.size() / count];
         try {
           run_case(planned.problem, subject, {planned.suite, planned.record_drift, options.twin, false});
@@ -78,10 +80,11 @@ std::optional<double> estimate_seconds(const CasePlan& cases, const Subject& sub
 RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDescription& description,
                      std::span<Listener* const> listeners, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   checksum_of(cases);  // bad input shows before anything runs or is written
   for (Listener* listener : listeners) listener->begin(description, cases.size());
+  // From here: a budget is one of cases, not of what comes before the first.
+  const auto start = Clock::now();
+  auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
 
   RunSummary summary;
   std::mutex mutex;

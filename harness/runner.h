@@ -32,7 +32,8 @@ RunSummary run_cases(const CasePlan& cases, const Subject& subject, const RunDes
                      std::span<Listener* const> listeners, const RunOptions& options = {});
 
 // How long run_cases would take for cases such as these: seconds, from running up to `samples` of them, evenly spread
-// and not reported. Nothing for a plan of fewer cases than ten times as many, or with a case that cannot be realized.
+// and not reported. Nothing for a plan of fewer cases than ten times as many, with a case that cannot be realized, or
+// when an InterruptWatch notes a signal meanwhile.
 std::optional<double> estimate_seconds(const CasePlan& cases, const Subject& subject, const RunOptions& options,
                                        int samples = 24);
 

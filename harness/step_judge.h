@@ -16,7 +16,7 @@ enum class Kept : uint8_t {
   bits,    // every byte, and the number of writes
   values,  // slots whose form changed, or that were written once more, hold the values of before as their storage
            // rounds them; the others every byte
-  codes,  // codes and scales: the clock and the number of writes were set
+  codes,   // codes and scales: the clock and the number of writes were set
 };
 
 class StepJudge {

@@ -13,17 +13,19 @@ class Signal {
     if (values_++ == 0) first_ = after;
     constant_ &= after == first_;
     zeros_ += after == 0;
+    still_ &= after == before;
     if (!(bound < kNone)) return;
     ++bounded_;
     bounds_ += bound * bound;
     changes_ += (after - before) * (after - before);
-    still_ &= after == before && bound == 0;
   }
   bool in_range() const { return values_ > 0; }
   // A change that is larger than its bound, in norm, where most values have one.
   bool exceeds_bound() const { return 2 * bounded_ >= values_ && bounds_ < changes_; }
   // Neither constant nor mostly zero.
   bool varies() const { return values_ > 0 && !(constant_ && values_ > 1) && double(zeros_) <= 0.9 * double(values_); }
+  // Most values have a bound.
+  bool bounded() const { return values_ > 0 && 2 * bounded_ >= values_; }
   // Nothing was to change, exactly.
   bool still() const { return values_ > 0 && bounded_ == values_ && still_; }
 

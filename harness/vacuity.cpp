@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "harness/contracts/codes.h"
+#include "harness/contracts/rounded.h"
 #include "harness/step_signal.h"
 
 namespace plumbline::harness {
@@ -97,8 +98,12 @@ reference::PlumblineOptions without(Feature feature, reference::PlumblineOptions
 // Beyond it, values are judged by kind alone.
 double overflow_of(DType type) { return rounding_interval(type, std::numeric_limits<double>::infinity()).low; }
 
-// Would a subject that computed `other` and stored it be outside the bound somewhere?
-bool noticed(DType type, const Tensor& other, const Tensor& expected, const Tensor& bound) {
+// Would a subject that computed `other` in that step and stored it, as its draws say, be outside the bound somewhere?
+bool noticed(const Problem& problem, int64_t steps_before, const Tensor& other, const Tensor& expected,
+             const Tensor& bound) {
+  const DType type = problem.parameter;
+  const bool draw = type != DType::float32 && problem.parameter_rounding == Rounding::stochastic;
+  const ParameterDraws draws(problem, steps_before);
   const double overflow = overflow_of(type);
   for (int64_t i = 0; i < expected.size(); ++i) {
     if (!(std::fabs(expected.data[i]) < overflow)) continue;
@@ -106,7 +111,9 @@ bool noticed(DType type, const Tensor& other, const Tensor& expected, const Tens
       if (std::fabs(other.data[i] - expected.data[i]) > bound.data[i]) return true;
       continue;
     }
-    const Interval in = rounding_interval(type, round_to(type, other.data[i]));
+    const double u = draw ? draws(i) : 0;
+    const Interval in = draw ? drawn_interval(type, drawn(type, other.data[i], u), u)
+                             : rounding_interval(type, round_to(type, other.data[i]));
     if (std::max(in.low - expected.data[i], expected.data[i] - in.high) > bound.data[i]) return true;
   }
   return false;
@@ -133,7 +140,7 @@ bool Vacuity::would_notice(Feature feature, const LocalStep& s) const {
     const Tensor undone(s.parameter_after.shape,
                         record.keep * s.parameter_before.data +
                             (s.parameter_after.data - record.keep * s.parameter_before.data) / record.bias);
-    return noticed(problem_.parameter, undone, s.parameter_after, s.bounds.parameter);
+    return noticed(problem_, s.t - 1, undone, s.parameter_after, s.bounds.parameter);
   }
   const reference::PlumblineOptions options = without(feature, problem_.options);
   const bool unscaled = feature == Feature::gradient_scale && problem_.gradient_scale != 1;
@@ -145,7 +152,7 @@ bool Vacuity::would_notice(Feature feature, const LocalStep& s) const {
   if (unscaled) gradient.data /= problem_.gradient_scale;
   reference::StepRecord other_record;
   other.step(parameter, gradient, &other_record);
-  if (noticed(problem_.parameter, parameter, s.parameter_after, s.bounds.parameter)) return true;
+  if (noticed(problem_, s.t - 1, parameter, s.parameter_after, s.bounds.parameter)) return true;
   for (const SlotInfo& slot : slot_table()) {
     const Tensor &a = other_record.*slot.recorded, &b = record.*slot.recorded, &bound = s.bounds.slot[slot.slot];
     if (b.size() == 0 || a.size() != b.size()) continue;
@@ -169,7 +176,7 @@ void Vacuity::observe(const LocalStep& s) {
   if (s.record.nonfinite > 0 && !p_after.data.allFinite())
     in_range_ = idle_noticed_ = signal_seen_ = varied_ = true;  // a kind of non-finite value is what is asked for
   if (in_range_ && idle_noticed_ && signal_seen_ && varied_) return;
-  if (!idle_noticed_) idle_noticed_ = noticed(problem_.parameter, p_before, p_after, bounds.parameter);
+  if (!idle_noticed_) idle_noticed_ = noticed(problem_, s.t - 1, p_before, p_after, bounds.parameter);
   const double overflow = overflow_of(problem_.parameter);
   Signal signal;
   for (int64_t i = 0; i < p_after.size(); ++i)

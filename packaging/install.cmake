@@ -54,10 +54,11 @@ if(PLUMBLINE_PROGRAM)
   set(pages ${PROJECT_BINARY_DIR}/pages)
   file(MAKE_DIRECTORY ${pages})
   add_custom_command(OUTPUT ${pages}/plumbline.1 ${pages}/plumbline.bash ${pages}/_plumbline ${pages}/plumbline.fish
-    COMMAND plumbline help --man >plumbline.1
-    COMMAND plumbline help --completion bash >plumbline.bash
-    COMMAND plumbline help --completion zsh >_plumbline
-    COMMAND plumbline help --completion fish >plumbline.fish
+    # An operator stands alone: as a part of a word VERBATIM quotes it.
+    COMMAND plumbline help --man > plumbline.1
+    COMMAND plumbline help --completion bash > plumbline.bash
+    COMMAND plumbline help --completion zsh > _plumbline
+    COMMAND plumbline help --completion fish > plumbline.fish
     WORKING_DIRECTORY ${pages} DEPENDS plumbline VERBATIM)
   add_custom_target(plumbline_pages ALL DEPENDS ${pages}/plumbline.1)
   install(FILES ${pages}/plumbline.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)

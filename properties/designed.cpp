@@ -45,7 +45,7 @@ std::vector<int64_t> draw_shape(int shape, Averages averages, Draw& d, int64_t l
     default: {
       // Batches of two or three matrices, and those of more that devices step whole: up to 512 elements, 64 rows and
       // columns, some of them past that.
-      const int64_t slices = d.between(2, 5);
+      const int64_t slices = d.between(2, wide ? 5 : 3);
       return {slices, d.between(8, 12), wide && !narrow ? side() : d.between(9, 13)};
     }
   }

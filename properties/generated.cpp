@@ -281,7 +281,11 @@ harness::CasePlan plan(const harness::SuiteRequest& request) {
   for (harness::PlannedCase& c : designed_cases(strength_of(request.size), request.seed, largest))
     designed.push_back(std::move(c));
   const int confident = request.size == harness::SuiteSize::full && !emulator ? 600 : 0;
-  for (int i = 0; i < confident; ++i) designed.push_back({small_confidence(request.seed, i), "designed", false});
+  for (int i = 0; i < confident; ++i) {
+    harness::PlannedCase& added = designed.emplace_back();
+    added.problem = small_confidence(request.seed, i);
+    added.suite = "designed";
+  }
   harness::CasePlan all(std::move(designed));
   const size_t left = count - std::min(count, all.size());
   all.append({left, [seed = request.seed, largest](size_t i) { return generated_case(seed, int(i), largest); }});

@@ -157,7 +157,7 @@ const RegisterProperty kLives(
      "an option of another group, state of another tensor, a clock that an operation moves, what a checkpoint lacks",
      [](const harness::Subject& subject) {
        const auto* offers = dynamic_cast<const harness::OffersLives*>(&subject);
-       if (offers == nullptr) RC_DISCARD("the subject offers no lives");
+       if (offers == nullptr || !offers->offers(Act::step)) throw NothingToJudge("the subject offers no lives");
        const Life life = *lives(kElements, offers->offers(Act::stream));
        const harness::CaseResult result = run_case(life, subject);
        if (result.verdict == harness::Verdict::vacuous) RC_DISCARD(result.reason);

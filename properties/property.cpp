@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "harness/error.h"
+#include "harness/lives/subject.h"
 #include "harness/ways.h"
 
 namespace plumbline::properties {
@@ -28,7 +29,7 @@ class Silent final : public rc::detail::TestListener {
 };
 
 // The subject, which no problem reaches that it does not run.
-class Willing final : public harness::Subject, public harness::OffersWays {
+class Willing final : public harness::Subject, public harness::OffersWays, public harness::OffersLives {
  public:
   explicit Willing(const harness::Subject& subject) : subject_(subject) {}
   std::string name() const override { return subject_.name(); }
@@ -53,6 +54,14 @@ class Willing final : public harness::Subject, public harness::OffersWays {
                                           harness::Way way) const override {
     cannot_run(problem);
     return dynamic_cast<const harness::OffersWays&>(subject_).start(problem, parameter, way);
+  }
+  bool offers(harness::Act act) const override {
+    const auto* lives = dynamic_cast<const harness::OffersLives*>(&subject_);
+    return lives && lives->offers(act);
+  }
+  std::unique_ptr<harness::LifeSession> begin(const harness::Life& life,
+                                              std::span<const std::vector<std::byte>> parameters) const override {
+    return dynamic_cast<const harness::OffersLives&>(subject_).begin(life, parameters);
   }
   const std::string& refusal() const { return refusal_; }  // the last; empty where it ran all that it was asked
 

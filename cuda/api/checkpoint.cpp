@@ -205,10 +205,10 @@ void Reader::check_tensor(size_t index) const {
 double Reader::check_group(size_t index) const {
   const GroupOptions& options = optimizer_.groups()[index];
   const json& group = groups_[index];
-  for (const auto& [name, value] : group.items())
+  for (const auto& option : group.items())
     if (std::none_of(option_table().begin(), option_table().end(),
-                     [&](const OptionRow& row) { return row.name == name; }))
-      fail(Kind::altered, fmt::format("group {}: option {} is unknown", index, name));
+                     [&](const OptionRow& row) { return row.name == option.key(); }))
+      fail(Kind::altered, fmt::format("group {}: option {} is unknown", index, option.key()));
   for (const OptionRow& row : option_table()) {
     if (row.name == "lr") continue;
     // An option that a version before did not have stood at what it does by default.

@@ -43,7 +43,7 @@ std::vector<TensorSpec> describe_tensors() {
           {.name = "output.bias", .shape = {kClasses}, .group = kBiases}};
 }
 
-// A preset, and what this program wants otherwise: momentum (kept in 4 bits) and decay of the weights alone.
+// A preset, and what this program wants otherwise: momentum (kept in 8 bits) and decay of the weights alone.
 std::vector<GroupOptions> choose_options(const std::string& preset, double lr) {
   GroupOptions biases = presets::by_name(preset);
   biases.lr = lr;

@@ -24,7 +24,7 @@ class Adverse {
         double x = 1e-3 * normal_(random_);
         if (j >= 8 && j < 12) x *= 1e-6;
         if (i == 3 && j == kCols - 1) x *= 100;
-        g[size_t(i * kCols + j)] = dead(i, j) || !seen || t > last(i, j) ? 0 : x;
+        g[size_t(i) * kCols + size_t(j)] = dead(i, j) || !seen || t > last(i, j) ? 0 : x;
       }
     }
   }
@@ -45,7 +45,7 @@ struct Means {
   explicit Means(Square square) : Means() {
     for (int i = 0; i < Adverse::kRows; ++i)
       for (int j = 0; j < Adverse::kCols; ++j) {
-        const double x = square(size_t(i * Adverse::kCols + j));
+        const double x = square(size_t(i) * Adverse::kCols + size_t(j));
         row[size_t(i)] += x / Adverse::kCols;
         col[size_t(j)] += x / Adverse::kRows;
       }
@@ -109,9 +109,9 @@ PromiseRow measure_adverse(const Storage& storage, bool factored, uint64_t seed)
       codec->begin(row, {{uint32_t(seed), uint32_t(i), uint32_t(t)}, 0, 0});
       const double step = step_at_zero(*codec, storage.rounding);
       for (int j = 0; j < A::kCols; ++j) {
-        before[size_t(i * A::kCols + j)] = row[size_t(j)];
+        before[size_t(i) * A::kCols + size_t(j)] = row[size_t(j)];
         row[size_t(j)] = codec->stored(row[size_t(j)], j);
-        q[size_t(i * A::kCols + j)] = bias * step;
+        q[size_t(i) * A::kCols + size_t(j)] = bias * step;
       }
     }
     Means used = average;
@@ -121,7 +121,7 @@ PromiseRow measure_adverse(const Storage& storage, bool factored, uint64_t seed)
     const double mean = average.mean();
     for (int i = 0; i < A::kRows; ++i)
       for (int j = 0; j < A::kCols; ++j) {
-        const auto k = size_t(i * A::kCols + j), r = size_t(i), c = size_t(j);
+        const auto k = size_t(i) * A::kCols + size_t(j), r = size_t(i), c = size_t(j);
         const double v = factored ? average.row[r] * average.col[c] / mean : full[k];
         const double lifted = factored ? used.row[r] * used.col[c] / mean : std::max(full[k], q[k] * q[k]);
         const double u = bias * exact[k] / std::sqrt(v), got = bias * stored[k] / std::sqrt(lifted);

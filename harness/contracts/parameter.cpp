@@ -18,7 +18,7 @@ constexpr double kLargest = std::numeric_limits<float>::max(), kAnything = std::
 struct Coefficient {
   double step;           // alpha bias / (clip l)
   double relative;       // its error
-  double keep_relative;  // of keep p
+  double keep_relative;  // of keep p, in units of p
 };
 
 Coefficient coefficient_of(const StageContext& c, const StepBounds& b) {
@@ -34,7 +34,7 @@ Coefficient coefficient_of(const StageContext& c, const StepBounds& b) {
   }
   k.relative = r.step_size > 0 ? compose(b.step_size / r.step_size, divisor + 2 * kScalar) : kScalar;
   if (c.problem.path() == Path::projected) k.step *= std::sqrt(o.projection_scale);
-  k.keep_relative = gamma(c.arithmetic.decayed) * (1 + b.keep) * std::fabs(r.keep) + b.keep;
+  k.keep_relative = gamma(c.arithmetic.decayed) * (std::fabs(r.keep) + b.keep) + b.keep;
   return k;
 }
 

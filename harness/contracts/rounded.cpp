@@ -53,25 +53,33 @@ void judge_rounded(QuantityJudge& judge, int64_t step, int64_t index, DType type
   judge.record(step, index, got, expected, bound, ratio);
 }
 
+// Rows and columns of the matrices that the tensor is read as; the full path reads one row.
+ParameterDraws::ParameterDraws(const Problem& p, int64_t steps_before)
+    : stream_{uint32_t(p.seed), reference::stream_number(uint32_t(p.place), kParameterStream), uint32_t(steps_before)} {
+  const int64_t size = p.elements();
+  const reference::Path path = p.path();
+  const int64_t matrix = p.shape.size() < 2 ? size : p.shape.back() * p.shape[p.shape.size() - 2];
+  slice_ = path == reference::Path::projected ? size : matrix;
+  row_ = path == reference::Path::projected  ? size / p.shape[0]
+         : path == reference::Path::factored ? p.shape.back()
+                                             : matrix;
+}
+
+double ParameterDraws::operator()(int64_t i) const { return stream_.uniform(i % row_, i % slice_ / row_, i / slice_); }
+
+double drawn(DType type, double value, double u) { return format_of(type).stochastic(value, u); }
+
 int64_t judge_drawn_parameters(QuantityJudge& judge, int64_t step, const Problem& p, int64_t steps_before,
                                std::span<const std::byte> got, std::span<const double> expected,
                                std::span<const double> bound) {
-  const reference::RoundingStream stream{
-      uint32_t(p.seed), reference::stream_number(uint32_t(p.place), kParameterStream), uint32_t(steps_before)};
-  // Rows and columns of the matrices that the tensor is read as; the full path reads one row.
+  const ParameterDraws draws(p, steps_before);
   const auto size = int64_t(expected.size());
-  const reference::Path path = p.path();
-  const int64_t matrix = p.shape.size() < 2 ? size : p.shape.back() * p.shape[p.shape.size() - 2];
-  const int64_t slice = path == reference::Path::projected ? size : matrix;
-  const int64_t row = path == reference::Path::projected  ? size / p.shape[0]
-                      : path == reference::Path::factored ? p.shape.back()
-                                                          : matrix;
   int64_t moved = 0;
   for (int64_t i = 0; i < size; ++i) {
     double value = 0;
     load(p.parameter, got.data() + 2 * i, {&value, 1});
-    judge_rounded(judge, step, i, p.parameter, Rounding::stochastic,
-                  stream.uniform(i % row, i % slice / row, i / slice), value, expected[size_t(i)], bound[size_t(i)]);
+    judge_rounded(judge, step, i, p.parameter, Rounding::stochastic, draws(i), value, expected[size_t(i)],
+                  bound[size_t(i)]);
     moved += value != round_to(p.parameter, expected[size_t(i)]);
   }
   return moved;

@@ -8,6 +8,7 @@
 #include "harness/format.h"
 #include "harness/judge.h"
 #include "harness/problem.h"
+#include "reference/codecs/rounding.h"
 
 namespace plumbline::harness {
 
@@ -17,6 +18,20 @@ Interval drawn_interval(DType type, double v, double u);
 
 void judge_rounded(QuantityJudge& judge, int64_t step, int64_t index, DType type, Rounding rounding, double draw,
                    double got, double expected, double bound);
+
+// The draws of a step's parameters: element i in memory order takes u in (0, 1) of slot 15.
+class ParameterDraws {
+ public:
+  ParameterDraws(const Problem& problem, int64_t steps_before);
+  double operator()(int64_t i) const;
+
+ private:
+  reference::RoundingStream stream_;
+  int64_t row_, slice_;
+};
+
+// A value as a draw u rounds it to a type of 16 bits.
+double drawn(DType type, double value, double u);
 
 // Parameters of a step that were rounded stochastically: draws of slot 15 with the number of steps before as its
 // writes. Returns how many differ from what rounding to nearest would have given.

@@ -64,6 +64,12 @@ LinearBound sum_bound(const Matrix& a, const Matrix& w, bool transposed, const V
   out.bound += kUnit * (out.expected.abs() + out.bound) + kUnderflow;  // the sum with the bias
   // A part of the sum may be an infinity where all of it is none.
   out.bound = (sizes + out.bound < kOverflow).select(out.bound, std::numeric_limits<double>::infinity());
+  // A weight may be an infinity: then so is what it is multiplied by, or NaN of a zero.
+  const Matrix beyond = (w.abs() >= kOverflow).cast<double>();
+  if ((beyond > 0).any()) {
+    const Matrix reached = times(Matrix::Ones(a.rows(), a.cols()), beyond);
+    out.bound = (reached > 0).select(std::numeric_limits<double>::infinity(), out.bound);
+  }
   return out;
 }
 

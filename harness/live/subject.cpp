@@ -99,14 +99,17 @@ LiveSubject::LiveSubject(std::string name, const LiveOptions& options) : name_(s
     const reference::Dialect& dialect = reference::find_dialect(capabilities_.dialect);
     const auto rows = dialect.options();
     if (capabilities_.options)
-      for (const auto& [option, limits] : *capabilities_.options) {
+      for (const auto& declared : *capabilities_.options) {
+        const std::string& option = declared.first;
         const bool known = std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.name == option; });
         if (!known) reference::option_text::unknown(option, rows);
       }
-    for (const auto& [mine, slot] : capabilities_.state)
+    for (const auto& [mine, declared] : capabilities_.state) {
+      const std::string& slot = declared;
       if (slot != "projection" &&
           std::none_of(dialect.slots.begin(), dialect.slots.end(), [&](const auto& s) { return s.name == slot; }))
         throw std::invalid_argument(fmt::format("state: {}: the dialect {} has no slot {}", mine, dialect.name, slot));
+    }
   } catch (const std::invalid_argument& e) {
     throw InputError(fmt::format("subject {}: {}", name_, e.what()));
   }

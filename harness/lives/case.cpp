@@ -114,8 +114,9 @@ class LifeRun {
       session_->observe(i, seen);
       add_bits(seen, bits_);
       if (!twin_) continue;
-      twin_->observe(i, twin_observed_);
-      twin_bits_.element(step_, i, double(differing_words(seen, twin_observed_)), 0, 0);
+      Observation twin;  // anew: what a tensor does not show stays as it was
+      twin_->observe(i, twin);
+      twin_bits_.element(step_, i, double(differing_words(seen, twin)), 0, 0);
     }
   }
 
@@ -173,7 +174,6 @@ class LifeRun {
   std::optional<float> scale_;  // fl(1/scale) of a scaled loss
   int64_t step_ = 0;            // of the data
   size_t done_ = 0;             // commands begun
-  Observation twin_observed_;
   QuantityJudge twin_bits_{Quantity::twin_bits};
   Checksum bits_;
   CaseTimes times_;

@@ -9,10 +9,22 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$(dirname "$(dirname "$here")")} CCACHE_NOHASHDIR=1
 fail() { echo "consumer: $*" >&2; exit 1; }
 
+# The libraries and the compiler that the build of BITS found, wherever they are: not others of the same machine.
+cache=$(dirname "$bits")/CMakeCache.txt
+found=()
+while IFS= read -r entry; do found+=("-D$entry"); done < <(sed -nE \
+  '/NOTFOUND$/d; s/^((Boost|boost_[a-z]+|CLI11|Eigen3|TBB|fmt|nlohmann_json)_DIR|Boost_[A-Z_]+|CMAKE_CXX_COMPILER|ZLIB_ROOT|BOOST_ROOT):[A-Z]+=(.+)$/\1=\3/p' \
+  "$cache")
+elsewhere=$(sed -nE 's/^CMAKE_PREFIX_PATH:[A-Z]+=//p' "$cache")
+configure() { cmake -G Ninja -S "$here" --no-warn-unused-cli "${found[@]}" "$@"; }
+
 case $how in
   installed)
     rm -rf "$scratch"
     mkdir -p "$scratch"
+    # What is installed may not be built yet: nothing but this test needs the pages.
+    cmake --build "$from" --target plumbline_production plumbline_reference plumbline_harness plumbline_pages >"$scratch/build.log" ||
+      fail "$(tail -40 "$scratch/build.log")"
     for component in library program; do
       cmake --install "$from" --prefix "$scratch/first" --component $component >"$scratch/install.log"
     done
@@ -23,9 +35,9 @@ case $how in
     # The program finds its data, from anywhere, and without them says where it looked.
     plumbline=$prefix/bin/plumbline
     cd /
-    "$plumbline" case 'shape=10x64 data=trace:digits_cnn tensor=fc2.weight steps=3 seed=1' --subject host >"$scratch/case.txt" ||
+    "$plumbline" case 'shape=10 trace=digits_cnn tensor=fc.bias steps=3 seed=1' --subject host >"$scratch/case.txt" ||
       fail "the installed program judges no recorded case: $(cat "$scratch/case.txt")"
-    "$plumbline" --version | grep -qF "$prefix" || fail "--version does not name the data's folder: $("$plumbline" --version)"
+    grep -qF "$prefix" <<<"$("$plumbline" --version)" || fail "--version does not name the data's folder: $("$plumbline" --version)"
     mkdir "$scratch/alone"
     cp "$plumbline" "$scratch/alone/"
     if "$scratch/alone/plumbline" verify --suite quick --subject host --report "$scratch/none" 2>"$scratch/alone.txt"; then
@@ -33,7 +45,7 @@ case $how in
     fi
     grep -q 'give their folder as --data or PLUMBLINE_DATA' "$scratch/alone.txt" || fail "$(cat "$scratch/alone.txt")"
     "$scratch/alone/plumbline" --data "$prefix/share/plumbline/data" case \
-      'shape=10x64 data=trace:digits_cnn tensor=fc2.weight steps=1 seed=1' --subject host >/dev/null || fail "--data"
+      'shape=10 trace=digits_cnn tensor=fc.bias steps=1 seed=1' --subject host >/dev/null || fail "--data"
     # Its pages.
     test -s "$prefix/share/man/man1/plumbline.1" || fail "no man page"
     COMP_WORDS=(plumbline ver) COMP_CWORD=1
@@ -43,13 +55,13 @@ case $how in
     COMP_WORDS=(plumbline verify --bud) COMP_CWORD=2
     _plumbline
     [[ ${COMPREPLY[*]} == --budget ]] || fail "completion of 'verify --bud': ${COMPREPLY[*]}"
-    cmake -G Ninja -S "$here" -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/configure.log" ||
+    configure -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix${elsewhere:+;$elsewhere}" >"$scratch/configure.log" ||
       fail "$(cat "$scratch/configure.log")"
     ;;
   sources)
     mkdir -p "$scratch"
-    cmake -G Ninja -S "$here" -B "$scratch" -DPLUMBLINE_SOURCE="$from" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-DEXPECT_PLAIN \
-      -DPLUMBLINE_UNITY=ON >"$scratch/configure.log" || fail "$(cat "$scratch/configure.log")"
+    configure -B "$scratch" -DCMAKE_PREFIX_PATH="$elsewhere" -DPLUMBLINE_SOURCE="$from" -DCMAKE_BUILD_TYPE=Debug \
+      -DCMAKE_CXX_FLAGS=-DEXPECT_PLAIN -DPLUMBLINE_UNITY=ON >"$scratch/configure.log" || fail "$(cat "$scratch/configure.log")"
     ln -sfn . "$scratch/build"
     ;;
   *) fail "'$how': expected installed or sources" ;;

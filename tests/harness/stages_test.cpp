@@ -179,7 +179,7 @@ class OtherOptions : public testing::TestWithParam<OtherOption> {};
 INSTANTIATE_TEST_SUITE_P(
     Stages, OtherOptions,
     testing::Values(
-        OtherOption{"Beta1", kMomentum, [](Problem& p) { p.options.beta1 = 0.90001; }, Quantity::momentum},
+        OtherOption{"Beta1", kMomentum, [](Problem& p) { p.options.beta1 = 0.90001; }, Quantity::bias},
         OtherOption{"MomentumOf", kUpdate, [](Problem& p) { p.options.momentum_of = reference::MomentumOf::gradient; },
                     Quantity::update_rms},
         OtherOption{"Beta3", kCame, [](Problem& p) { p.options.beta3 = 0.98; }, Quantity::confidence_row},

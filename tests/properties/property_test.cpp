@@ -157,7 +157,7 @@ TEST(Property, GivesUpOnASubjectThatHasNothingToJudge) {
     now.momentum.reset();
     now.update_norm.reset();
   });
-  for (const char* name : {"average_hull", "limiter", "row_permutation", "same_bits", "transpose", "unbiased"})
+  for (const char* name : {"average_hull", "limiter", "lives", "row_permutation", "same_bits", "transpose", "unbiased"})
     EXPECT_EQ(check_property(find_property(name), mute, fresh_seed(), 10).outcome, Outcome::gave_up) << name;
 }
 

@@ -198,7 +198,8 @@ TEST(ConformanceFolderTest, HoldsAllTraces) {
   std::map<std::string, int64_t> of_peer;
   for (const fs::path& path : traces()) {
     const Trace trace = Trace::read(path);
-    ++of_peer[trace.peer() + trace.release()];
+    ++of_peer[trace.peer()];
+    if (trace.peer() == "adafactor8bit") ++of_peer[trace.peer() + trace.release()];
   }
   for (const char* peer : {"huggingface", "came", "apollo", "fira", "optax", "rlx"})
     EXPECT_GE(of_peer[peer], 4) << peer;

@@ -98,8 +98,7 @@ std::vector<Job> wanted_jobs(const std::vector<std::string>& names, const std::s
   if (!only.empty()) variants = {only};
   for (const std::string& name : names)
     for (const Type type : {Type::float32, Type::bfloat16})
-      for (const std::string& variant : variants)
-        all.push_back({name, parse_shapes(name), type, type, variant});
+      for (const std::string& variant : variants) all.push_back({name, parse_shapes(name), type, type, variant});
   return all;
 }
 

@@ -71,11 +71,12 @@ TEST_F(Train, OnAGpuEndsWithTheBytesOfTheHosts) {
 
 const fs::path k010 = PLUMBLINE_RELEASED "/0.1.0/checkpoint.safetensors";
 
-// As the example's, with the rounding of momentum given.
-Optimizer example_optimizer(Rounding momentum_rounding) {
+// As the example's, with momentum stored so.
+Optimizer example_optimizer(Storage momentum_storage, Rounding momentum_rounding) {
   GroupOptions biases = presets::adafactor();
   biases.lr = 0.02;
   biases.beta1 = 0.9;
+  biases.momentum_storage = momentum_storage;
   biases.momentum_rounding = momentum_rounding;
   GroupOptions weights = biases;
   weights.weight_decay = 1e-3;
@@ -87,16 +88,20 @@ Optimizer example_optimizer(Rounding momentum_rounding) {
           OptimizerConfig{}};
 }
 
-// A checkpoint that 0.1.0 wrote after the first epoch: its bits are taken by an optimizer with its options, its values
-// by one with those that are the default since; another is refused in one line, which names the conversion.
+// A checkpoint that 0.1.0 wrote after the first epoch, with the defaults of then: momentum in 4 bits, to nearest. No
+// optimizer has these options any more, since they never let go of a value. Its bits are refused in one line, which
+// names the conversion; its values are taken, into the default's storage and into its own, and their bits from then on.
 TEST_F(Train, TakesACheckpointOf010) {
   fs::copy_file(k010, folder_ / "old");
   const std::string refused = run("--epochs 2 --checkpoint old", 1);
   EXPECT_EQ(refused,
-            "train: old: group 0: option momentum_rounding is nearest, expected stochastic as the optimizer has; "
+            "train: old: group 0: option momentum_storage is uf4, expected uf8 as the optimizer has; "
             "Restore::values converts\n");
-  Optimizer same = example_optimizer(Rounding::nearest), other = example_optimizer(Rounding::stochastic);
-  EXPECT_EQ(load_checkpoint(same, k010, Restore::bits).notes.at("epoch"), "1");
+  EXPECT_THROW(example_optimizer(Storage::uf4, Rounding::nearest), OptionError);
+  Optimizer same = example_optimizer(Storage::uf4, Rounding::stochastic),
+            other = example_optimizer(Storage::uf8, Rounding::stochastic);
+  EXPECT_THROW(load_checkpoint(same, k010, Restore::bits), CheckpointError);
+  EXPECT_EQ(load_checkpoint(same, k010, Restore::values).notes.at("epoch"), "1");
   EXPECT_EQ(load_checkpoint(other, k010, Restore::values).notes.at("epoch"), "1");
   for (int tensor = 0; tensor < 4; ++tensor) {
     EXPECT_GT(same.steps_taken(tensor), 20);
@@ -104,7 +109,7 @@ TEST_F(Train, TakesACheckpointOf010) {
     EXPECT_EQ(other.export_decoded(tensor, "momentum").size(), same.export_decoded(tensor, "momentum").size());
   }
   save_checkpoint(same, folder_ / "again");
-  Optimizer once_more = example_optimizer(Rounding::nearest);
+  Optimizer once_more = example_optimizer(Storage::uf4, Rounding::stochastic);
   load_checkpoint(once_more, folder_ / "again");
   for (int tensor = 0; tensor < 4; ++tensor) {
     const auto a = same.export_raw(tensor), b = once_more.export_raw(tensor);

@@ -96,7 +96,10 @@ TEST(StoredAverage, IsNeverReadAsZero) {
   };
   EXPECT_FALSE(judged(0.5).broken());
   EXPECT_TRUE(judged(0).broken());
-  EXPECT_TRUE(judged(0.2).broken());
+  // 0.1 in codes of 1 is read as 0.5: what the update loses, 1 - sqrt(0.1/0.5) = 0.553, is the most that it may gain
+  EXPECT_FALSE(judged(0.2).broken());  // loses 0.293
+  EXPECT_TRUE(judged(0.51).broken());  // loses 0.557
+  EXPECT_TRUE(judged(0.04).broken());  // gains 0.581
 }
 
 TEST(UpdateStored, IsJudgedInEveryCaseWithStoredState) {

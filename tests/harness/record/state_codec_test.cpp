@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
+#include <span>
 
 #include "harness/error.h"
 #include "harness/record/state_codes.h"
@@ -24,6 +26,16 @@ bool is_signed(const StateCodec& codec) {
   return codec.levels == Levels::table ? codec.table.front() < 0 : codec.levels == Levels::linear && codec.low < 0;
 }
 
+// Where the extent is read too small by a factor, all codes but the last lie that much nearer to the lowest value:
+// there go all values of a block but the largest, to the places that they had.
+void move_to_codes(const StateCodec& codec, std::span<Bounded> block) {
+  const auto largest =
+      std::max_element(block.begin(), block.end(), [](Bounded a, Bounded b) { return a.value < b.value; });
+  for (auto x = block.begin(); x != block.end(); ++x)
+    if (x != largest && x->value > 0)
+      x->value = float(std::exp2((std::log2(x->value) - *codec.lowest) / codec.shrunk + *codec.lowest));
+}
+
 // Values over six decades, a different size for each block, some zeros.
 BoundedVector values_for(const StateCodec& codec, uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -34,6 +46,9 @@ BoundedVector values_for(const StateCodec& codec, uint64_t seed) {
     if (i % 11 == 3) v = 0;
     out[size_t(i)] = {is_signed(codec) ? v : std::fabs(v), 0};
   }
+  if (codec.shrunk > 1)
+    for (int64_t begin = 0; begin < kCount; begin += kBlock)
+      move_to_codes(codec, std::span(out).subspan(size_t(begin), size_t(std::min(kBlock, kCount - begin))));
   return out;
 }
 
@@ -119,6 +134,17 @@ TEST_P(BuiltInCodec, ValuesThatAreUncertainWidenTheirOwnCodesAlone) {
       code += codec_.bits > 8 ? 64 : 3;
   }
   EXPECT_GT(judged(codec_, stored, values).codes, 5u);
+}
+
+// Values of a usual size lie beyond the last code.
+TEST(StateCodec, WhereTheExtentIsReadTooSmallNearlyAllCodesAreTheLast) {
+  const StateCodec codec = built_in_codec("log_u8_shrunk");
+  BoundedVector values = values_for(built_in_codec("log_u8"), 3);
+  StoredCodes stored = encode(codec, values);
+  for (int64_t i = 0; i < kCount; ++i) EXPECT_EQ(stored.codes[size_t(i)], values[size_t(i)].value > 0 ? 255 : 0) << i;
+  EXPECT_EQ(judged(codec, stored, values).codes, 0u);
+  --stored.codes[5];
+  EXPECT_EQ(judged(codec, stored, values).codes, 1u);
 }
 
 TEST(StateCodec, AnOwnDescriptionIsAsGoodAsABuiltInOne) {
