@@ -69,12 +69,12 @@ done
 # submit NAME SHARDS PROGRAM: waits for the end; the merged report lies in $folder/NAME.
 submit() {
   (cd "$folder" && SUITE=quick SUBJECT=host SHARDS=$2 GRES='' PARTS=$folder/parts-$1 REPORT=$folder/$1 PLUMBLINE=$3 bash "$script")
-  for _ in $(seq 240); do
+  for _ in $(seq 600); do  # a requeued task waits for two minutes before it may begin
     [[ -z $(squeue -h) ]] && return
     sleep 0.5
   done
   squeue
-  tail -20 "$folder"/slurm-*.out
+  cat "$folder"/slurm-*.out | tail -n 40
   exit 1
 }
 expect() {
